@@ -1,0 +1,17 @@
+"""Pages of the endpoints."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from apps.serving import views
+
+app_name = "serving"
+
+urlpatterns = [
+    path("serving/", views.endpoint_list, name="list"),
+    path("serving/approve/<int:pk>/", views.approve, name="approve"),
+    path("serving/<slug:name>/", views.detail, name="detail"),
+    path("serving/<slug:name>/status/", views.status, name="status"),
+    path("serving/<slug:name>/roll-back/", views.roll_back, name="rollback"),
+]
