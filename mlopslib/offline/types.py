@@ -1,0 +1,210 @@
+"""Which types a table may hold, and how frames and files become them.
+
+========================  ==============================================================
+given                     stored as (Impala's word)
+========================  ==============================================================
+integers of any width     BIGINT; missing stays NULL, no detour through floats
+floats                    DOUBLE; NaN becomes NULL, because SQL, pandas and the serving
+                          path know one kind of missing; infinities stay
+Decimal                   DECIMAL(p, s) as it is; from Python objects DECIMAL(18, s), or
+                          DECIMAL(38, s) where 18 digits are not enough
+bool                      BOOLEAN
+date                      DATE
+datetime, any unit        TIMESTAMP in microseconds, without a zone; digits below a
+                          microsecond and time zones are refused, not dropped
+text, categories of text  STRING, byte for byte
+only missing values       STRING, or the table's own type where the table exists
+anything else             refused, with the column's name
+========================  ==============================================================
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlopslib.definition import check_identifier
+from mlopslib.errors import ColumnMismatch, InputTypeException, InvalidInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_OBJECT_KINDS = frozenset(
+    {
+        "string",
+        "integer",
+        "floating",
+        "mixed-integer-float",
+        "decimal",
+        "date",
+        "datetime",
+        "datetime64",
+        "boolean",
+        "empty",
+    }
+)
+_WIDE_DECIMAL = 38
+_USUAL_DECIMAL = 18
+
+
+def frame_to_arrow(frame: pd.DataFrame) -> pa.Table:
+    """A frame's columns (the index is left out) as Arrow, not yet in stored types.
+
+    Raises InputTypeException for anything but a DataFrame, ColumnMismatch for column names that are
+    repeated or not text, InvalidInput for a column whose values are of several kinds.
+    """
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame):
+        raise InputTypeException(
+            f"a pandas DataFrame is needed, this is a {type(frame).__name__}", field="pandas_df"
+        )
+    check_names([str(name) if isinstance(name, str) else repr(name) for name in frame.columns])
+    arrays = [_series_to_arrow(name, frame[name]) for name in frame.columns]
+    return pa.table(arrays, names=list(frame.columns))
+
+
+def check_names(names: list[str]) -> None:
+    """Raise ColumnMismatch unless every name is a usable column name and none comes twice."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ColumnMismatch(f"column {name!r} comes twice", field=name)
+        seen.add(check_identifier(name, field=name))
+    if not names:
+        raise ColumnMismatch("there is no column: a table needs at least one")
+
+
+def _series_to_arrow(name: str, series: pd.Series) -> pa.Array:
+    import pandas as pd
+
+    if series.dtype == object:
+        kind = pd.api.types.infer_dtype(series, skipna=True)
+        if kind not in _OBJECT_KINDS:
+            raise InvalidInput(
+                f"column {name!r} holds values of kind {kind!r}: "
+                "make it one of text, numbers, Decimal, dates, datetimes or booleans",
+                field=name,
+            )
+    try:
+        array = pa.array(series, from_pandas=True)
+    except (pa.ArrowException, OverflowError) as error:
+        raise InvalidInput(f"column {name!r} has no single type: {_first_line(error)}", field=name) from error
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if series.dtype == object and pa.types.is_decimal(array.type):
+        # the frame shows only the digits of this batch; the next one may have more
+        digits = max(array.type.precision, array.type.scale)
+        wide = _USUAL_DECIMAL if digits <= _USUAL_DECIMAL else _WIDE_DECIMAL
+        return array.cast(pa.decimal128(wide, array.type.scale))
+    return array
+
+
+def stored_type(name: str, given: pa.DataType) -> pa.DataType:
+    """The type that a column is stored as. Raises InvalidInput for a type that tables do not hold."""
+    if pa.types.is_dictionary(given):
+        return stored_type(name, given.value_type)
+    if pa.types.is_integer(given):
+        return pa.int64()
+    if pa.types.is_floating(given):
+        return pa.float64()
+    if pa.types.is_boolean(given):
+        return pa.bool_()
+    if pa.types.is_date(given):
+        return pa.date32()
+    if _is_text(given) or pa.types.is_null(given):
+        return pa.string()
+    if pa.types.is_decimal(given) and given.precision <= _WIDE_DECIMAL and given.scale >= 0:
+        return pa.decimal128(given.precision, given.scale)
+    if pa.types.is_timestamp(given) and given.tz is None:
+        return pa.timestamp("us")
+    advice = (
+        "convert it to local time without a zone first (a TIMESTAMP has none)"
+        if pa.types.is_timestamp(given)
+        else "use text, numbers, decimals, dates, timestamps or booleans"
+    )
+    raise InvalidInput(
+        f"column {name!r} is of type {given}, which a table does not hold: {advice}", field=name
+    )
+
+
+def stored_schema(given: pa.Schema) -> pa.Schema:
+    return pa.schema([pa.field(field.name, stored_type(field.name, field.type)) for field in given])
+
+
+def to_stored(data: pa.Table, schema: pa.Schema) -> pa.Table:
+    """`data` in the columns, order and types of `schema`; NaN becomes NULL.
+
+    Raises
+    ------
+    ColumnMismatch
+        Where columns are missing, unknown or of a kind that does not become the table's kind
+        without loss: text does not become a number, 1.5 does not become a BIGINT.
+    """
+    _check_columns(data.column_names, schema.names)
+    columns = [_to_column(data.column(field.name), field) for field in schema]
+    return pa.table(columns, schema=schema)
+
+
+def _check_columns(given: list[str], wanted: list[str]) -> None:
+    check_names(given)
+    missing = [name for name in wanted if name not in given]
+    unknown = [name for name in given if name not in wanted]
+    if not missing and not unknown:
+        return
+    parts = [f"table has {len(wanted)} columns"]
+    if missing:
+        parts.append("frame lacks " + ", ".join(repr(name) for name in missing))
+    if unknown:
+        parts.append("frame has " + ", ".join(repr(name) for name in unknown) + " that the table lacks")
+    raise ColumnMismatch(", ".join(parts), field=(missing or unknown)[0])
+
+
+def _to_column(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    given, wanted = column.type, field.type
+    if pa.types.is_floating(given):
+        column = nan_to_null(column)
+    if given == wanted:
+        return column
+    if not _may_become(stored_type(field.name, given), wanted, all_missing=column.null_count == len(column)):
+        raise ColumnMismatch(
+            f"column {field.name!r} is {given}, the table's is {wanted}: convert it first", field=field.name
+        )
+    try:
+        if pa.types.is_dictionary(given):
+            column = column.cast(given.value_type)
+        if pa.types.is_null(given):
+            return pa.chunked_array([pa.nulls(len(column), wanted)])
+        return column.cast(wanted)
+    except pa.ArrowInvalid as error:
+        raise ColumnMismatch(
+            f"column {field.name!r} would lose digits as {wanted}: {_first_line(error)}", field=field.name
+        ) from error
+
+
+def nan_to_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A float column with NULL in the place of NaN."""
+    return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+
+
+def _may_become(given: pa.DataType, wanted: pa.DataType, *, all_missing: bool) -> bool:
+    if given == wanted or all_missing:
+        return True
+    if pa.types.is_decimal(wanted):
+        return bool(pa.types.is_decimal(given) or pa.types.is_integer(given))
+    # whole numbers often arrive as floats, because a frame keeps integers with gaps that way
+    return bool(_is_number(given) and _is_number(wanted))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
