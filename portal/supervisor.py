@@ -10,6 +10,7 @@ again; three deaths within a minute stop everything, with the end of its log.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from portal.init_home import init_home
 
@@ -251,6 +253,7 @@ def main() -> None:
     arguments = parser.parse_args()
     home = Path(os.environ.get("GIJUN_HOME", ROOT / "var")).resolve()
     init_home(home)
+    lock = _lock(home)
     supervisor = Supervisor(home, port=arguments.port)
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, _interrupt)
@@ -262,6 +265,7 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         supervisor.stop()
         (home / "run.json").unlink(missing_ok=True)
+        lock.close()
         print("Gijun has stopped; the data stays in", home, flush=True)
 
 
@@ -278,9 +282,23 @@ def _serve(supervisor: Supervisor, *, demo: bool, customers: int) -> None:
     _write_run_file(supervisor)
     if demo:
         supervisor.manage("demo_guide", "--portal-url", supervisor.portal_url)
-    print(f"Started in {time.monotonic() - started:.0f} s. Logs: {supervisor.home / 'logs'}. Ctrl-C stops all.")
+    print(
+        f"Started in {time.monotonic() - started:.0f} s. Logs: {supervisor.home / 'logs'}. Ctrl-C stops all."
+    )
     print(f"Gijun is ready: {supervisor.portal_url}", flush=True)
     supervisor.watch()
+
+
+def _lock(home: Path) -> IO[str]:
+    """Two supervisors on one home would fight over its files; the second one says where the first is."""
+    handle = open(home / "lock", "w")  # noqa: SIM115
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        run = home / "run.json"
+        where = json.loads(run.read_text())["portal_url"] if run.exists() else "it is still starting"
+        raise SystemExit(f"Gijun runs on {home} already: {where}") from None
+    return handle
 
 
 def _write_run_file(supervisor: Supervisor) -> None:

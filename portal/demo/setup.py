@@ -13,6 +13,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from apps.pipelines.services import add_schedule, define_pipeline, start_run
+from apps.serving.services import approve_and_deploy, create_endpoint
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.utils import timezone
@@ -23,9 +25,7 @@ from apps.features.services import create_feature_set
 from apps.models.models import RegisteredModel, Review
 from apps.models.services import define_model
 from apps.pipelines.models import Pipeline, PipelineRun
-from apps.pipelines.services import add_schedule, define_pipeline, start_run
 from apps.serving.models import Deployment, Endpoint
-from apps.serving.services import approve_and_deploy, create_endpoint
 from mlopslib.artifacts import ArtifactStore
 from mlopslib.dates import add_months
 from mlopslib.errors import GijunError
@@ -166,7 +166,10 @@ class Demo:
         )
         for feature_set in FeatureSet.objects.filter(is_current=True):
             define_pipeline(
-                actor=author, name=f"{feature_set.name} months", template="materialise", feature_set=feature_set
+                actor=author,
+                name=f"{feature_set.name} months",
+                template="materialise",
+                feature_set=feature_set,
             )
         add_schedule(actor=author, pipeline=training, day_of_month=3, hour=2, lag_months=1)
         add_schedule(actor=author, pipeline=monitoring, day_of_month=2, hour=2, lag_months=1)
@@ -175,7 +178,9 @@ class Demo:
         self.progress.start("Features for the months needed")
         pipelines = Pipeline.objects.filter(template="materialise")
         params = {"first_ym": self.first_base_ym, "last_ym": self.last_ym}
-        runs = [self._run(pipeline, self.last_ym, actor=people["minseo"], params=params) for pipeline in pipelines]
+        runs = [
+            self._run(pipeline, self.last_ym, actor=people["minseo"], params=params) for pipeline in pipelines
+        ]
         self._wait(runs)
         self.progress.finish(f"{len(runs)} feature sets, {self.first_base_ym} to {self.last_ym}")
 
@@ -242,7 +247,9 @@ class Demo:
             for run in runs:
                 run.refresh_from_db()
                 if run.status in _FAILED:
-                    raise DemoFailed(f"{run} {run.status}: {run.error.get('message', '')} (see {run.pk} in the portal)")
+                    raise DemoFailed(
+                        f"{run} {run.status}: {run.error.get('message', '')} (see {run.pk} in the portal)"
+                    )
                 share += _share_done(run) / len(runs)
             if all(run.is_terminal for run in runs):
                 return
@@ -255,7 +262,9 @@ class Demo:
 
 def _share_done(run: PipelineRun) -> float:
     steps = list(run.steps.values_list("state", "progress_done", "progress_total"))
-    done = sum(1.0 if state == "SUCCEEDED" else part / total if total else 0.0 for state, part, total in steps)
+    done = sum(
+        1.0 if state == "SUCCEEDED" else part / total if total else 0.0 for state, part, total in steps
+    )
     return done / max(len(steps), 1)
 
 
@@ -286,7 +295,11 @@ def write_example_request(path: Path, *, rows: int = 3) -> None:
     requests = []
     for number, row in enumerate(golden["rows"][:rows], start=1):
         inputs = row["inputs"] if "inputs" in row else row
-        identifiers = {"customId": f"{number:011d}", "affiNo": f"{100_000_000 + number}", "affiCode": "CODE01"}
+        identifiers = {
+            "customId": f"{number:011d}",
+            "affiNo": f"{100_000_000 + number}",
+            "affiCode": "CODE01",
+        }
         requests.append({**identifiers, **{name: inputs[name] for name in names}})
     path.write_text(json.dumps({"requests": requests}, indent=1))
 
