@@ -137,25 +137,30 @@ class Supervisor:
         celery = [sys.executable, "-m", "celery", "-A", "portal"]
         self._add(
             "celery",
-            [*celery, "worker", "--pool=threads", f"--concurrency={self.workers}", "--loglevel=INFO"]
-            + ["--without-gossip", "--without-mingle", f"--hostname=worker-{os.getpid()}@%h"],
+            [
+                *(*celery, "worker", "--pool=threads", f"--concurrency={self.workers}", "--loglevel=INFO"),
+                *("--without-gossip", "--without-mingle", f"--hostname=worker-{os.getpid()}@%h"),
+            ],
         )
         self._add("beat", [*celery, "beat", "--loglevel=WARNING", "--pidfile="])
         self._add(
             "serving",
-            [sys.executable, "-m", "apps.serving.worker", "--host", "127.0.0.1"]
-            + ["--port", str(self.ports["serving"]), "--processes", "2"]
-            + ["--redis-url", self.env["REDIS_URL"], "--prefix", self.env.get("REDIS_PREFIX", "gijun")]
-            + ["--artifacts", self.env.get("ARTIFACT_ROOT", str(self.home / "artifacts"))]
-            + ["--state", str(self.home / "serving"), "--public-keys", str(self.home / "keys")],
+            [
+                *(sys.executable, "-m", "apps.serving.worker", "--host", "127.0.0.1"),
+                *("--port", str(self.ports["serving"]), "--processes", "2"),
+                *("--redis-url", self.env["REDIS_URL"], "--prefix", self.env.get("REDIS_PREFIX", "gijun")),
+                *("--artifacts", self.env.get("ARTIFACT_ROOT", str(self.home / "artifacts"))),
+                *("--state", str(self.home / "serving"), "--public-keys", str(self.home / "keys")),
+            ],
         )
 
     def start_portal(self) -> None:
         self._add(
             "portal",
-            [sys.executable, "-m", "gunicorn", "portal.wsgi", "--workers", "2", "--threads", "4"]
-            + ["--bind", f"127.0.0.1:{self.ports['portal']}", "--worker-tmp-dir", "/tmp"]  # noqa: S108
-            + ["--no-control-socket"],
+            [
+                *(sys.executable, "-m", "gunicorn", "portal.wsgi", "--workers", "2", "--threads", "4"),
+                *("--bind", f"127.0.0.1:{self.ports['portal']}", "--no-control-socket"),
+            ],
         )
         self._wait_for(f"{self.portal_url}/login/", "portal")
 

@@ -1,4 +1,4 @@
-"""Real parts that a test may need and a machine may lack: there, skipped with the reason, or (in CI) a failure."""
+"""Real parts that a test needs and a machine may lack: skipped with the reason, or (in CI) a failure."""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ class Demo:
             approve_and_deploy(
                 actor=people["jihye"],
                 review=review,
-                note="First version of the demo: OOT figures above the gates, nothing in service to compare with.",
+                note="First version: OOT figures keep the gates, nothing in service to compare with.",
             )
         deployment = Deployment.objects.filter(review=review).earliest("id")
         deadline = time.monotonic() + 60
@@ -294,7 +294,7 @@ def write_example_request(path: Path, *, rows: int = 3) -> None:
     names = [item["name"] for item in contract["inputs"]]
     requests = []
     for number, row in enumerate(golden["rows"][:rows], start=1):
-        inputs = row["inputs"] if "inputs" in row else row
+        inputs = row["inputs"]
         identifiers = {
             "customId": f"{number:011d}",
             "affiNo": f"{100_000_000 + number}",

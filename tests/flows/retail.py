@@ -38,7 +38,8 @@ FEATURE_SQL = """
 SELECT o.customer_id,
        COUNT(DISTINCT p.stock_code) AS products_3m,
        COUNT(DISTINCT o.invoice_no) AS invoices_3m,
-       COUNT(DISTINCT CASE WHEN FROM_TIMESTAMP(o.invoice_date, 'yyyyMM') = '{base_ym}' THEN o.invoice_no END) AS invoices_1m,
+       COUNT(DISTINCT CASE WHEN FROM_TIMESTAMP(o.invoice_date, 'yyyyMM') = '{base_ym}'
+                      THEN o.invoice_no END) AS invoices_1m,
        COUNT(DISTINCT FROM_TIMESTAMP(o.invoice_date, 'yyyyMM')) AS active_months,
        SUM(o.quantity * o.unit_price) AS amount_3m,
        AVG(p.typical_price) AS typical_price,
@@ -63,7 +64,8 @@ LEFT JOIN (SELECT DISTINCT customer_id FROM orders
 """
 
 NUMERIC = (
-    "products_3m", "invoices_3m", "invoices_1m", "active_months", "amount_3m", "typical_price", "days_since_order",
+    "products_3m", "invoices_3m", "invoices_1m", "active_months",
+    "amount_3m", "typical_price", "days_since_order",
 )  # fmt: skip
 
 
