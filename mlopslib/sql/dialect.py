@@ -1,0 +1,289 @@
+"""Impala's SQL for sqlglot, and the DuckDB text that gives the same values.
+
+sqlglot has no Impala dialect; Hive is the nearest. `Impala` adds the functions that Hive lacks.
+`Embedded` is DuckDB with the places changed where the plain translation runs but gives another number
+than the warehouse; each has its test with the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.dialects.dialect import build_formatted_time
+from sqlglot.dialects.duckdb import DuckDB
+from sqlglot.dialects.hive import Hive
+from sqlglot.generators.duckdb import DuckDBGenerator
+from sqlglot.parsers.hive import HiveParser
+
+from mlopslib.errors import SqlRejected
+
+_DAY_UNITS = {
+    **dict.fromkeys(("SYYYY", "YYYY", "YEAR", "SYEAR", "YYY", "YY", "Y"), "YEAR"),
+    "Q": "QUARTER",
+    **dict.fromkeys(("MONTH", "MON", "MM", "RM"), "MONTH"),
+    **dict.fromkeys(("DAY", "DY", "D"), "WEEK"),  # Impala: the first day of the week
+    **dict.fromkeys(("DDD", "DD", "J"), "DAY"),
+}
+_TIME_UNITS = {**dict.fromkeys(("HH", "HH12", "HH24"), "HOUR"), "MI": "MINUTE"}
+_CLOCK = {"HOUR", "MINUTE", "SECOND", "MILLISECOND", "MICROSECOND"}
+
+Builder = Callable[[list[Any]], exp.Expr]
+
+
+def _arguments(name: str, args: Sequence[Any], least: int, most: int) -> None:
+    if not least <= len(args) <= most:
+        count = str(least) if least == most else f"{least} to {most}"
+        raise SqlRejected(f"{name} takes {count} arguments, not {len(args)}", field="sql")
+
+
+def _date(value: exp.Expr) -> exp.Expr:
+    return exp.TryCast(this=value, to=exp.DataType.build("date"))
+
+
+def _timestamp(value: exp.Expr) -> exp.Expr:
+    return exp.TryCast(this=value, to=exp.DataType.build("timestamp"))
+
+
+def _moved(name: str, value: Any, amount: Any, unit: str, sign: int) -> exp.Expr:
+    """A date or a time moved by an amount; a whole number of days or months gives a DATE."""
+    if isinstance(amount, exp.Interval):
+        unit = amount.unit.name.upper().rstrip("S") if amount.unit else unit
+        interval = amount
+    else:
+        interval = exp.Interval(this=exp.paren(amount), unit=exp.var(unit))
+    operation = exp.Add if sign > 0 else exp.Sub
+    if unit in _CLOCK:
+        return exp.paren(operation(this=_timestamp(value), expression=interval), copy=False)
+    return _date(operation(this=_date(value), expression=interval))
+
+
+def _mover(name: str, unit: str, sign: int) -> Builder:
+    def build(args: list[Any]) -> exp.Expr:
+        _arguments(name, args, 2, 2)
+        return _moved(name, args[0], args[1], unit, sign)
+
+    return build
+
+
+def _trunc(args: list[Any]) -> exp.Expr:
+    """TRUNC of a number (one argument, or a count of digits) or of a date (a unit in quotes)."""
+    _arguments("TRUNC", args, 1, 2)
+    if len(args) == 1 or not args[1].is_string:
+        return exp.Trunc(this=args[0], decimals=args[1] if len(args) == 2 else None)
+    unit = args[1].name.upper()
+    if unit in _DAY_UNITS:
+        first = exp.DateTrunc(this=_date(args[0]), unit=exp.Literal.string(_DAY_UNITS[unit]))  # type: ignore[no-untyped-call]
+        return _date(first)
+    if unit in _TIME_UNITS:
+        return exp.TimestampTrunc(this=_timestamp(args[0]), unit=exp.var(_TIME_UNITS[unit]))
+    known = ", ".join(sorted({**_DAY_UNITS, **_TIME_UNITS}))
+    raise SqlRejected(f"TRUNC does not know the unit {args[1].name!r}; it knows {known}", field="sql")
+
+
+def _date_part(args: list[Any]) -> exp.Expr:
+    _arguments("DATE_PART", args, 2, 2)
+    if not args[0].is_string:
+        raise SqlRejected("DATE_PART needs its unit in quotes, as in DATE_PART('year', ts)", field="sql")
+    return exp.Extract(this=exp.var(args[0].name.upper()), expression=_timestamp(args[1]))
+
+
+def _to_timestamp(args: list[Any], dialect: Any) -> exp.Expr:
+    _arguments("TO_TIMESTAMP", args, 1, 2)
+    if len(args) == 1:
+        return exp.UnixToTime(this=args[0])
+    built: exp.Expr = build_formatted_time(exp.StrToTime)(args, dialect)
+    return built
+
+
+def _from_timestamp(args: list[Any], dialect: Any) -> exp.Expr:
+    _arguments("FROM_TIMESTAMP", args, 2, 2)
+    built: exp.Expr = build_formatted_time(exp.TimeToStr)([_timestamp(args[0]), args[1]], dialect)
+    return built
+
+
+def _unix_timestamp(args: list[Any], dialect: Any) -> exp.Expr:
+    _arguments("UNIX_TIMESTAMP", args, 0, 2)
+    if not args:
+        return exp.CurrentTimestamp()
+    if len(args) == 1:
+        return exp.TimeToUnix(this=_timestamp(args[0]))
+    built: exp.Expr = build_formatted_time(exp.StrToUnix)(args, dialect)
+    return built
+
+
+def _pmod(args: list[Any]) -> exp.Expr:
+    _arguments("PMOD", args, 2, 2)
+    number, by = exp.paren(args[0]), exp.paren(args[1])
+    rest = exp.paren(exp.Mod(this=number, expression=by))
+    return exp.paren(exp.Mod(this=exp.paren(exp.Add(this=rest, expression=by.copy())), expression=by.copy()))
+
+
+def _int_months_between(args: list[Any]) -> exp.Expr:
+    _arguments("INT_MONTHS_BETWEEN", args, 2, 2)
+    months = exp.MonthsBetween(this=_date(args[0]), expression=_date(args[1]))
+    return exp.Cast(this=months, to=exp.DataType.build("int"))
+
+
+def _fixed(name: str, count: int, make: Callable[..., exp.Expr]) -> Builder:
+    def build(args: list[Any]) -> exp.Expr:
+        _arguments(name, args, count, count)
+        return make(*args)
+
+    return build
+
+
+def _group_concat(args: list[Any]) -> exp.Expr:
+    _arguments("GROUP_CONCAT", args, 1, 2)
+    separator = args[1] if len(args) == 2 else exp.Literal.string(", ")
+    return exp.GroupConcat(this=args[0], separator=separator)
+
+
+_UNITS = ("YEAR", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND")
+_MOVERS = {
+    f"{unit}S_{verb}": _mover(f"{unit}S_{verb}", unit, sign)
+    for unit in _UNITS
+    for verb, sign in (("ADD", 1), ("SUB", -1))
+}
+
+
+class Impala(Hive):
+    """Hive, and the functions that Impala has beside it."""
+
+    # Impala sorts NULL as if it were the largest value; Hive as if the smallest
+    NULL_ORDERING = "nulls_are_large"
+
+    class Parser(HiveParser):
+        FUNCTIONS = {
+            **HiveParser.FUNCTIONS,
+            **_MOVERS,
+            "ADD_MONTHS": _mover("ADD_MONTHS", "MONTH", 1),
+            "DATE_ADD": _mover("DATE_ADD", "DAY", 1),
+            "ADDDATE": _mover("ADDDATE", "DAY", 1),
+            "DATE_SUB": _mover("DATE_SUB", "DAY", -1),
+            "SUBDATE": _mover("SUBDATE", "DAY", -1),
+            "TRUNC": _trunc,
+            "TRUNCATE": _trunc,
+            "DTRUNC": _trunc,
+            "DATE_PART": _date_part,
+            "TO_TIMESTAMP": _to_timestamp,
+            "FROM_TIMESTAMP": _from_timestamp,
+            "UNIX_TIMESTAMP": _unix_timestamp,
+            "INT_MONTHS_BETWEEN": _int_months_between,
+            "PMOD": _pmod,
+            "NOW": lambda args: exp.CurrentTimestamp(),
+            "UTC_TIMESTAMP": lambda args: exp.CurrentTimestamp(),
+            "ZEROIFNULL": _fixed(
+                "ZEROIFNULL", 1, lambda x: exp.Coalesce(this=x, expressions=[exp.Literal.number(0)])
+            ),
+            "NULLIFZERO": _fixed(
+                "NULLIFZERO", 1, lambda x: exp.Nullif(this=x, expression=exp.Literal.number(0))
+            ),
+            "ISNULL": _fixed("ISNULL", 2, lambda x, other: exp.Coalesce(this=x, expressions=[other])),
+            "STRLEFT": _fixed("STRLEFT", 2, lambda s, n: exp.Left(this=s, expression=n)),
+            "STRRIGHT": _fixed("STRRIGHT", 2, lambda s, n: exp.Right(this=s, expression=n)),
+            "NDV": _fixed("NDV", 1, lambda x: exp.ApproxDistinct(this=x)),
+            "APPX_MEDIAN": _fixed(
+                "APPX_MEDIAN", 1, lambda x: exp.ApproxQuantile(this=x, quantile=exp.Literal.number("0.5"))
+            ),
+            "GROUP_CONCAT": _group_concat,
+        }
+
+
+_WHOLE = {exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT}
+
+
+def _cast(self: Any, node: exp.Cast | exp.TryCast) -> str:
+    """A bad text is NULL, as in Hive; a cast to a whole number cuts, where DuckDB would round.
+
+    Below 2**53 a double holds the whole part exactly; above it, the direct cast is exact and has
+    nothing to cut.
+    """
+    to = self.sql(node, "to")
+    value = self.sql(node, "this")
+    if node.to.this not in _WHOLE:
+        return f"TRY_CAST({value} AS {to})"
+    double = f"TRY_CAST({value} AS DOUBLE)"
+    return (
+        f"CASE WHEN ABS({double}) < 9007199254740992 THEN TRY_CAST(TRUNC({double}) AS {to}) "
+        f"ELSE TRY_CAST({value} AS {to}) END"
+    )
+
+
+def _null_if_any_null(name: str) -> Callable[[Any, exp.Greatest | exp.Least], str]:
+    """GREATEST and LEAST are NULL when one argument is, where DuckDB would skip it."""
+
+    def write(self: Any, node: exp.Greatest | exp.Least) -> str:
+        values = [self.sql(value) for value in (node.this, *node.expressions)]
+        missing = " OR ".join(f"{value} IS NULL" for value in values)
+        return f"CASE WHEN {missing} THEN NULL ELSE {name}({', '.join(values)}) END"
+
+    return write
+
+
+#: parts of a time that DuckDB refuses to read from a text
+_PARTS: dict[type[exp.Expr], str] = {
+    exp.LastDay: "LAST_DAY",
+    exp.Quarter: "QUARTER",
+    exp.DayOfMonth: "DAYOFMONTH",
+    exp.DayOfYear: "DAYOFYEAR",
+    exp.WeekOfYear: "WEEKOFYEAR",
+    exp.Dayname: "DAYNAME",
+    exp.Monthname: "MONTHNAME",
+    exp.Hour: "HOUR",
+    exp.Minute: "MINUTE",
+    exp.Second: "SECOND",
+}
+
+
+def _of_time(name: str) -> Callable[[Any, exp.Expr], str]:
+    return lambda self, node: f"{name}(TRY_CAST({self.sql(node, 'this')} AS TIMESTAMP))"
+
+
+def _by(operator: str) -> Callable[[Any, exp.IntDiv | exp.Mod], str]:
+    def write(self: Any, node: exp.IntDiv | exp.Mod) -> str:
+        return f"{self.sql(node, 'this')} {operator} NULLIF({self.sql(node, 'expression')}, 0)"
+
+    return write
+
+
+def _unix_to_str(self: Any, node: exp.UnixToStr) -> str:
+    # seconds are UTC whatever the session's time zone is
+    return f"STRFTIME(MAKE_TIMESTAMP({_microseconds(self, node)}), {self.format_time(node)})"
+
+
+def _microseconds(self: Any, node: exp.Expr) -> str:
+    return f"CAST({self.sql(node, 'this')} AS BIGINT) * 1000000"
+
+
+def _strptime(self: Any, node: exp.Expr) -> str:
+    return f"TRY_STRPTIME({self.sql(node, 'this')}, {self.format_time(node)})"
+
+
+class Embedded(DuckDB):
+    """DuckDB, where the plain translation would change a value."""
+
+    class Generator(DuckDBGenerator):
+        TRANSFORMS = {
+            **DuckDBGenerator.TRANSFORMS,
+            **{node: _of_time(name) for node, name in _PARTS.items()},
+            # Sunday is 1 in the warehouse, 0 in DuckDB
+            exp.DayOfWeek: lambda self, e: f"({_of_time('DAYOFWEEK')(self, e)} + 1)",
+            # nothing divided by zero is NULL, where DuckDB would stop the query
+            exp.IntDiv: _by("//"),
+            exp.Mod: _by("%"),
+            # PERCENTILE interpolates, the approximate one gives a value that occurs
+            exp.Quantile: lambda self, e: self.func("QUANTILE_CONT", e.this, e.args["quantile"]),
+            exp.ApproxQuantile: lambda self, e: self.func("QUANTILE_DISC", e.this, e.args["quantile"]),
+            exp.Cast: _cast,
+            exp.TryCast: _cast,
+            exp.TsOrDsToDate: lambda self, e: f"TRY_CAST({self.sql(e, 'this')} AS DATE)",
+            exp.Greatest: _null_if_any_null("GREATEST"),
+            exp.Least: _null_if_any_null("LEAST"),
+            exp.UnixToStr: _unix_to_str,
+            exp.UnixToTime: lambda self, e: f"MAKE_TIMESTAMP({_microseconds(self, e)})",
+            exp.StrToTime: _strptime,
+            exp.StrToUnix: lambda self, e: f"CAST(EPOCH({_strptime(self, e)}) AS BIGINT)",
+            exp.TimeToUnix: lambda self, e: f"CAST(EPOCH({self.sql(e, 'this')}) AS BIGINT)",
+        }
