@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
+from apps.features.querysets import FeatureQuerySet, FeatureSetQuerySet, MaterialisationQuerySet
 from mlopslib.definition import FeatureSetSpec, FeatureSpec
 
 
@@ -25,6 +26,8 @@ class FeatureSet(models.Model):
     source_tables = models.JSONField(default=list)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="feature_sets")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = FeatureSetQuerySet.as_manager()
 
     class Meta:
         ordering = ["name", "-version"]
@@ -59,6 +62,8 @@ class Feature(models.Model):
     dtype = models.CharField(max_length=10, choices=Dtype.choices)
     engine_type = models.CharField(max_length=40, blank=True)
     description = models.CharField(max_length=300, blank=True)
+
+    objects = FeatureQuerySet.as_manager()
 
     class Meta:
         ordering = ["position", "name"]
@@ -104,6 +109,8 @@ class Materialisation(models.Model):
     rows = models.BigIntegerField()
     table_version = models.BigIntegerField()
     created_at = models.DateTimeField(auto_now=True)
+
+    objects = MaterialisationQuerySet.as_manager()
 
     class Meta:
         ordering = ["base_ym"]

@@ -7,6 +7,13 @@ from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
 
+from apps.models.querysets import (
+    ComparisonQuerySet,
+    EvaluationQuerySet,
+    ModelVersionQuerySet,
+    RegisteredModelQuerySet,
+    ReviewQuerySet,
+)
 from mlopslib.definition import ModelSpec
 
 
@@ -25,6 +32,8 @@ class RegisteredModel(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    objects = RegisteredModelQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
@@ -64,6 +73,8 @@ class ModelVersion(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     promoted_at = models.DateTimeField(null=True)
     archived_at = models.DateTimeField(null=True)
+
+    objects = ModelVersionQuerySet.as_manager()
 
     class Meta:
         ordering = ["-number"]
@@ -113,6 +124,8 @@ class Evaluation(models.Model):
     #: decile table and what else the step found
     details = models.JSONField(default=dict)
     updated_at = models.DateTimeField(auto_now=True)
+
+    objects = EvaluationQuerySet.as_manager()
 
     class Meta:
         ordering = ["dataset", "base_ym"]
@@ -166,6 +179,8 @@ class Comparison(models.Model):
     report_sha256 = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = ComparisonQuerySet.as_manager()
+
     class Meta:
         ordering = ["-id"]
 
@@ -207,6 +222,8 @@ class Review(models.Model):
     decided_at = models.DateTimeField(null=True)
     note = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ReviewQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]

@@ -7,6 +7,8 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
+from apps.serving.querysets import DeploymentQuerySet, EndpointQuerySet, ServingWorkerQuerySet
+
 
 class Endpoint(models.Model):
     """A name that services call; one model behind it."""
@@ -21,6 +23,8 @@ class Endpoint(models.Model):
     echo = models.JSONField(default=list)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="endpoints")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = EndpointQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
@@ -59,6 +63,8 @@ class Deployment(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     live_at = models.DateTimeField(null=True)
 
+    objects = DeploymentQuerySet.as_manager()
+
     class Meta:
         ordering = ["-id"]
         constraints = [
@@ -87,6 +93,8 @@ class ServingWorker(models.Model):
     requests = models.BigIntegerField(default=0)
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
+
+    objects = ServingWorkerQuerySet.as_manager()
 
     class Meta:
         ordering = ["worker_id"]
