@@ -17,6 +17,8 @@ GIJUN_HOME = Path(env("GIJUN_HOME", default=str(BASE_DIR / "var"))).resolve()
 GIJUN_HOME.mkdir(parents=True, exist_ok=True)
 
 DEBUG = env.bool("DEBUG", default=False)
+#: shown at the foot of the menu, so that nobody takes one installation for another: "PROD", "DEV"
+ENVIRONMENT_NAME = env("ENVIRONMENT_NAME", default="")
 
 
 def _secret_key() -> str:
@@ -159,6 +161,11 @@ TIME_ZONE = env("TIME_ZONE", default="Asia/Seoul")
 STATIC_URL = "static/"
 STATIC_ROOT = env("STATIC_ROOT", default=str(GIJUN_HOME / "static"))
 STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "portal.staticfiles.PlotlyFinder",
+]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
@@ -199,6 +206,7 @@ CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 3600,
+    "socket_connect_timeout": 3,
     "socket_keepalive": True,
     "health_check_interval": 15,
 }
@@ -216,6 +224,8 @@ SERVING_URL = env("SERVING_URL", default="http://127.0.0.1:9000")
 #: seconds; shortened in tests
 STEP_LEASE_SECONDS = env.int("STEP_LEASE_SECONDS", default=30)
 STEP_TIMEOUT_SECONDS = env.int("STEP_TIMEOUT_SECONDS", default=6 * 3600)
+#: steps that one Celery worker runs at the same time, each in a process of its own
+STEP_SLOTS = env.int("STEP_SLOTS", default=2)
 
 LOGGING = {
     "version": 1,

@@ -1,0 +1,17 @@
+"""Pages of the feature catalog."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from apps.features import views
+
+app_name = "features"
+
+urlpatterns = [
+    path("features/", views.feature_list, name="list"),
+    path("features/new/", views.create_set, name="create"),
+    path("features/sets/", views.set_list, name="sets"),
+    path("features/sets/<slug:name>/", views.set_detail, name="set"),
+    path("features/<slug:feature_set>/<slug:name>/", views.feature_detail, name="detail"),
+]

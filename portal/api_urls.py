@@ -1,0 +1,7 @@
+"""The REST side, below /api/."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []
