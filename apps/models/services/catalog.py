@@ -16,6 +16,7 @@ from mlopslib.artifacts import canonical_json, sha256_of
 from mlopslib.dates import date_params, validate_ym
 from mlopslib.definition import IDENTIFIER, ModelSpec, check_identifier
 from mlopslib.errors import AccessDenied, DefinitionInvalid, ExpressionInvalid, InvalidInput
+from mlopslib.sql import guard_select, render_sql
 
 #: any month does for checking a query; nothing runs
 _SAMPLE_YM = "202401"
@@ -68,8 +69,6 @@ def check_definition(spec: ModelSpec) -> list[FeatureSet]:
     if not spec.features:
         raise DefinitionInvalid("a model needs one feature at least", field="features")
     check_identifier(spec.entity_key, field="entity_key")
-    from mlopslib.sql import guard_select, render_sql
-
     feature_sets = _pinned_sets(spec)
     _check_names(spec)
     _check_numbers(spec)

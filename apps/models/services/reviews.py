@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
@@ -125,9 +125,7 @@ def decide_review(*, actor: Any, review: Review, decision: Review.Status | str, 
     Raises AccessDenied, Conflict, InvalidInput.
     """
     decision = _check_decision(decision)
-    actor = _as_of_now(actor)
-    if refusal := why_not_decide(actor, review):
-        _refuse(actor, review, decision, refusal)
+    actor = require_decider(actor, review, decision)
     note = note.strip()
     _check_note(review, decision, note)
     with transaction.atomic():
@@ -191,16 +189,20 @@ def why_not_decide(user: Any, review: Review) -> str | None:
     return None
 
 
+def require_decider(actor: Any, review: Review, decision: Review.Status) -> Any:
+    """The person as of now, who may decide on this review. Raises AccessDenied, and audits that it did."""
+    actor = _as_of_now(actor)
+    if refusal := why_not_decide(actor, review):
+        record(actor, "review.decision_refused", review, decision=decision, reason=refusal)
+        raise AccessDenied(refusal)
+    return actor
+
+
 def _as_of_now(actor: Any) -> Any:
     """The person behind `actor` with the roles that they hold at this moment, not those of the log-in."""
     if actor is None or actor.pk is None:
         return None
     return get_user_model().objects.filter(pk=actor.pk).first()
-
-
-def _refuse(actor: Any, review: Review, decision: str, refusal: str) -> NoReturn:
-    record(actor, "review.decision_refused", review, decision=decision, reason=refusal)
-    raise AccessDenied(refusal)
 
 
 def _check_decision(decision: Review.Status | str) -> Review.Status:
