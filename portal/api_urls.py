@@ -1,7 +1,13 @@
-"""The REST side, below /api/."""
+"""The REST side: one router over the viewsets of the apps, the schema and its page."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from portal.api_docs import DocsView, NotFoundView, SchemaView
+
+urlpatterns = [
+    path("schema/", SchemaView.as_view(), name="api-schema"),
+    path("docs/", DocsView.as_view(), name="api-docs"),
+    path("<path:rest>", NotFoundView.as_view()),
+]

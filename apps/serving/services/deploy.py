@@ -42,7 +42,7 @@ def create_endpoint(
     require(actor, "endpoints.create")
     if not ENDPOINT_NAME.fullmatch(name):
         raise InvalidInput(
-            f"{name!r} is not a name for an endpoint: a lower-case letter, then letters, digits or - (63 at most)",
+            f"{name!r} is not a name for an endpoint: start with a lower-case letter, then a-z, 0-9, -",
             field="name",
         )
     _check_identifiers(registered_model, identifiers, echo)
