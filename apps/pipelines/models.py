@@ -7,6 +7,13 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
+from apps.pipelines.querysets import (
+    PipelineQuerySet,
+    PipelineRunQuerySet,
+    ScheduleQuerySet,
+    StepRunQuerySet,
+)
+
 
 class Template(models.TextChoices):
     """What a run does; the steps of each are in `mlopslib.steps.TEMPLATES`."""
@@ -32,6 +39,8 @@ class Pipeline(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="pipelines")
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = PipelineQuerySet.as_manager()
+
     class Meta:
         ordering = ["name"]
         constraints = [
@@ -55,6 +64,8 @@ class Schedule(models.Model):
     is_enabled = models.BooleanField(default=True)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="schedules")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ScheduleQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -108,6 +119,8 @@ class PipelineRun(models.Model):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
+    objects = PipelineRunQuerySet.as_manager()
+
     class Meta:
         ordering = ["-id"]
 
@@ -157,6 +170,10 @@ class StepRun(models.Model):
     fence = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     not_before = models.DateTimeField(null=True)
+    #: when a message last told the workers of this step
+    rung_at = models.DateTimeField(null=True)
+    #: how many of its processes died without a word since it was started or resumed
+    deaths = models.PositiveSmallIntegerField(default=0)
     progress_done = models.FloatField(default=0)
     progress_total = models.FloatField(default=0)
     progress_text = models.CharField(max_length=200, blank=True)
@@ -165,6 +182,8 @@ class StepRun(models.Model):
     error = models.JSONField(default=dict)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+
+    objects = StepRunQuerySet.as_manager()
 
     class Meta:
         ordering = ["run", "position"]

@@ -1,0 +1,127 @@
+"""What decides a run's result, copied into the run when it is started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from apps.features.models import FeatureSet
+from apps.models.models import ModelVersion
+from apps.pipelines.errors import PipelineInvalid
+from apps.pipelines.models import Pipeline, Template
+from mlopslib.dates import months_between, validate_ym
+from mlopslib.definition import ModelSpec
+from mlopslib.errors import InvalidDate, InvalidInput
+
+#: more months than a bank keeps: a longer range is a typing error
+_MOST_MONTHS = 240
+
+
+def freeze(pipeline: Pipeline, base_ym: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Definition, feature sets, champion and the template's own parameters, as JSON.
+
+    Raises PipelineInvalid, InvalidInput, InvalidDate.
+    """
+    freezer, known = _FREEZERS[pipeline.template]
+    unknown = sorted(set(asked) - set(known))
+    if unknown:
+        raise InvalidInput(
+            f"a {pipeline.template} run has no parameter {', '.join(unknown)}; "
+            f"it has {', '.join(known) or 'none beside its base month'}",
+            field="params",
+        )
+    return freezer(pipeline, base_ym, asked)
+
+
+def _training(pipeline: Pipeline, base_ym: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    spec = pipeline.registered_model.spec
+    champion = _champion(pipeline)
+    specs = [spec, champion.spec] if champion else [spec]
+    return {
+        "definition": spec.to_dict(),
+        "feature_sets": _feature_sets(specs),
+        "champion": _champion_dict(champion) if champion else None,
+    }
+
+
+def _monitoring(pipeline: Pipeline, base_ym: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    version = _version(pipeline, asked.get("version"))
+    return {
+        "definition": version.spec.to_dict(),
+        "feature_sets": _feature_sets([version.spec]),
+        "version": version.number,
+        "label": version.label,
+        "package_sha256": version.package_sha256,
+        "train_months": version.card.get("train_months", []),
+    }
+
+
+def _materialise(pipeline: Pipeline, base_ym: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    first, last = (_month(asked, name, base_ym) for name in ("first_ym", "last_ym"))
+    if not 0 <= months_between(first, last) < _MOST_MONTHS:
+        raise InvalidDate(
+            f"first_ym {first} and last_ym {last} are not a range: the first comes first, "
+            f"and it has {_MOST_MONTHS} months at most",
+            field="first_ym",
+        )
+    feature_set = pipeline.feature_set
+    return {"feature_sets": [feature_set.to_spec().to_dict()], "first_ym": first, "last_ym": last}
+
+
+_FREEZERS: dict[str, tuple[Callable[[Pipeline, str, Mapping[str, Any]], dict[str, Any]], tuple[str, ...]]] = {
+    Template.TRAINING: (_training, ()),
+    Template.MONITORING: (_monitoring, ("version",)),
+    Template.MATERIALISE: (_materialise, ("first_ym", "last_ym")),
+}
+
+
+def _champion(pipeline: Pipeline) -> ModelVersion | None:
+    return ModelVersion.objects.champions().filter(registered_model=pipeline.registered_model).first()
+
+
+def _champion_dict(version: ModelVersion) -> dict[str, Any]:
+    return {
+        "version": version.number,
+        "label": version.label,
+        "package_sha256": version.package_sha256,
+        "definition": version.definition,
+        "train_months": version.card.get("train_months", []),
+    }
+
+
+def _version(pipeline: Pipeline, number: Any) -> ModelVersion:
+    if number is None:
+        champion = _champion(pipeline)
+        if champion is None:
+            raise PipelineInvalid(
+                f"{pipeline.registered_model} has no champion to monitor: approve and deploy a version first",
+                field="pipeline",
+            )
+        return champion
+    version = None
+    if isinstance(number, int) and not isinstance(number, bool):
+        version = pipeline.registered_model.versions.filter(number=number).first()
+    if version is None:
+        raise InvalidInput(f"{pipeline.registered_model} has no version {number!r}", field="version")
+    return version
+
+
+def _feature_sets(specs: list[ModelSpec]) -> list[dict[str, Any]]:
+    """Every pinned feature set, once, the one that gives the population first."""
+    pins = list(dict.fromkeys((ref.feature_set, ref.version) for spec in specs for ref in spec.features))
+    rows = FeatureSet.objects.pinned(pins).prefetch_related("features")
+    found = {(row.name, row.version): row for row in rows}
+    for name, version in pins:
+        if (name, version) not in found:
+            raise PipelineInvalid(
+                f"the definition refers to feature set {name} v{version}, which is not in the catalog",
+                field="pipeline",
+            )
+    return [found[pin].to_spec().to_dict() for pin in pins]
+
+
+def _month(asked: Mapping[str, Any], name: str, default: str) -> str:
+    try:
+        return validate_ym(asked.get(name) or default)
+    except InvalidDate as error:
+        raise InvalidDate(error.message, field=name) from error

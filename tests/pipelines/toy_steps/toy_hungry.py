@@ -1,0 +1,7 @@
+"""Runs out of memory."""
+
+from mlopslib.steps.base import StepContext, StepResult
+
+
+def run(ctx: StepContext) -> StepResult:
+    raise MemoryError
