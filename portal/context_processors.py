@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
@@ -24,10 +23,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
 
 
 def menu_counts(user: Any) -> dict[str, int]:
-    pending = Review.objects.filter(status=Review.Status.PENDING)
-    if may(user, "reviews.decide"):
-        # what waits for this person: nobody decides on their own request or version
-        pending = pending.exclude(Q(requested_by=user) | Q(version_author=user))
+    decides = may(user, "reviews.decide")
+    pending = Review.objects.waiting_for(user) if decides else Review.objects.pending()
     unfinished = [PipelineRun.Status.PENDING, PipelineRun.Status.RUNNING]
     return {
         "features": Feature.objects.filter(feature_set__is_current=True).count(),

@@ -99,10 +99,10 @@ def waiting_reviews(user: Any) -> list[Waiting]:
         .select_related("version__registered_model", "incumbent", "requested_by", "comparison")
         .order_by("created_at")
     )
-    can_decide = may(user, "reviews.decide")
+    for_me = set(Review.objects.waiting_for(user).values_list("pk", flat=True))
     found = []
     for review in rows:
-        mine = can_decide and user.pk not in {review.requested_by_id, review.version_author_id}
+        mine = review.pk in for_me
         passed = sum(gate.get("passed") is True for gate in review.gates)
         found.append(Waiting(review, passed, len(review.gates), mine))
     return sorted(found, key=lambda item: not item.is_mine_to_decide)

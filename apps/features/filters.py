@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from apps.common.charting import PSI_ACT, PSI_WATCH
-from apps.features.models import Feature, FeatureProfile, FeatureSet
+from apps.features.models import Feature, FeatureSet
+from apps.features.querysets import FeatureQuerySet
 
 DRIFT = [
     ("stable", _("stable < 0.10")),
@@ -18,7 +19,7 @@ DRIFT = [
     ("none", _("no figure yet")),
 ]
 
-_DRIFT_CONDITIONS: dict[str, Q] = {
+DRIFT_CONDITIONS: dict[str, Q] = {
     "stable": Q(latest_psi__lt=PSI_WATCH),
     "watch": Q(latest_psi__gte=PSI_WATCH, latest_psi__lt=PSI_ACT),
     "act": Q(latest_psi__gte=PSI_ACT),
@@ -26,22 +27,7 @@ _DRIFT_CONDITIONS: dict[str, Q] = {
 }
 
 
-def catalog() -> QuerySet[Feature]:
-    """Features of the current feature sets, each with its newest profile's PSI and month."""
-    newest = FeatureProfile.objects.filter(feature=OuterRef("pk")).order_by("-base_ym")
-    return (
-        Feature.objects.filter(feature_set__is_current=True)
-        .select_related("feature_set", "feature_set__owner")
-        .annotate(
-            latest_psi=Subquery(newest.values("psi")[:1]),
-            latest_ym=Subquery(newest.values("base_ym")[:1]),
-        )
-    )
-
-
 class FeatureFilter(django_filters.FilterSet):
-    """For querysets made by `catalog`."""
-
     q = django_filters.CharFilter(method="search", label=_("Name, description, set or owner"))
     domain = django_filters.AllValuesMultipleFilter(field_name="feature_set__domain")
     entity = django_filters.AllValuesMultipleFilter(field_name="feature_set__entity")
@@ -63,6 +49,11 @@ class FeatureFilter(django_filters.FilterSet):
         model = Feature
         fields = ["q", "domain", "entity", "feature_set", "dtype", "drift"]
 
+    def filter_queryset(self, queryset: FeatureQuerySet) -> QuerySet[Feature]:
+        if "latest_psi" not in queryset.query.annotations:
+            queryset = queryset.with_newest_profile()
+        return super().filter_queryset(queryset)
+
     def search(self, queryset: QuerySet[Feature], name: str, value: str) -> QuerySet[Feature]:
         return queryset.filter(
             Q(name__icontains=value)
@@ -74,7 +65,7 @@ class FeatureFilter(django_filters.FilterSet):
     def by_drift(self, queryset: QuerySet[Feature], name: str, value: list[str]) -> QuerySet[Feature]:
         condition = Q()
         for band in value:
-            condition |= _DRIFT_CONDITIONS[band]
+            condition |= DRIFT_CONDITIONS[band]
         return queryset.filter(condition)
 
 

@@ -100,6 +100,10 @@ class FeatureProfile(models.Model):
     def __str__(self) -> str:
         return f"{self.feature} {self.base_ym}"
 
+    @property
+    def missing_share(self) -> float | None:
+        return self.missing / self.rows if self.rows else None
+
 
 class Materialisation(models.Model):
     """A base month of a feature set that stands in the offline store."""

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
 
 if TYPE_CHECKING:
     from apps.features.models import FeatureSet
@@ -35,6 +35,15 @@ class FeatureQuerySet(models.QuerySet):
 
     def with_set(self) -> FeatureQuerySet:
         return self.select_related("feature_set", "feature_set__owner")
+
+    def with_newest_profile(self) -> FeatureQuerySet:
+        """`latest_psi` and `latest_ym`: of the newest base month that has been profiled."""
+        from apps.features.models import FeatureProfile
+
+        newest = FeatureProfile.objects.filter(feature=OuterRef("pk")).order_by("-base_ym")
+        return self.annotate(
+            latest_psi=Subquery(newest.values("psi")[:1]), latest_ym=Subquery(newest.values("base_ym")[:1])
+        )
 
 
 class MaterialisationQuerySet(models.QuerySet):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from django import template
 from django.template.context import RequestContext
@@ -271,6 +272,13 @@ def filesize(value: int | None) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return DASH
+
+
+@register.filter
+def safe_back(address: str | None) -> str:
+    """The path of the page one came from; home where that was another site."""
+    path = urlsplit(address or "").path
+    return path if path.startswith("/") and not path.startswith("//") else "/"
 
 
 @register.filter
