@@ -3,8 +3,8 @@
 Who takes a loan follows two patterns. The *old* one: a full credit card, a current account that runs
 dry, the age of a first home. The *new* one: looking at the app's loan pages, a salary that stays out, a
 jump in card spending. In the first two thirds of the months the old pattern decides; in the last third
-the new one takes over, fast at first, while customers also use the app more, spend more and save less.
-One month near the end brings a campaign by letter, to which people of the old pattern answer. So a
+the new one takes over, fast at first. Habits move slowly all the while from the middle on: more app, fuller
+cards, less cash. One month near the end brings a campaign by letter, to which people of the old pattern answer. So a
 model trained before the change decays, and one trained on it is better in most months, not in all.
 
 The same seed gives the same bank.
@@ -37,9 +37,14 @@ DEVICES = ("ANDROID", "IOS", "WEB")
 _TAKEOVER = (0.45, 0.70, 0.80, 0.85, 0.90, 0.95, 1.0, 1.0)
 _CAMPAIGN_BEFORE_LAST = 3
 _MONTHLY_RATE = 0.0235
-_CAMPAIGN_RATE = 0.036
-_OLD_STRENGTH = 1.75
-_NEW_STRENGTH = 1.75
+_CAMPAIGN_RATE = 0.040
+_CAMPAIGN_TAKEOVER = -0.7
+_OLD_STRENGTH = 1.4
+_NEW_STRENGTH = 1.7
+#: what is left of the old pattern when the new one has taken over
+_OLD_LEFT = 0.35
+#: loans are paid back after so many months
+_LOAN_MONTHS = 36
 
 Progress = Callable[[float, float, str], None]
 
@@ -142,7 +147,7 @@ def _tables(
         _add_loans(rng, people, state, here, ym, days, _pattern(number, len(yms)), loans)
         drift = _drift(number, len(yms))
         salary, spend, loan_views = _move(rng, people, state, drift)
-        _add_balances(people, state, here, ym, balances)
+        _add_balances(people, state, here, ym, drift, balances)
         _add_transactions(rng, people, state, here, ym, days, salary, spend, transactions)
         _add_visits(rng, people, here, ym, days, loan_views, drift, visits)
         state.loan_views_before = loan_views
@@ -159,15 +164,22 @@ def _takeover(number: int, months: int) -> float:
 
 
 def _pattern(number: int, months: int) -> tuple[float, float]:
-    """(takeover, monthly rate) of the contracts of a month."""
+    """(takeover, monthly rate) of the contracts of a month.
+
+    The campaign's letters go to people who seldom use the app: less than nothing of the new pattern.
+    """
     if number == months - 1 - _CAMPAIGN_BEFORE_LAST:
-        return 0.0, _CAMPAIGN_RATE
+        return _CAMPAIGN_TAKEOVER, _CAMPAIGN_RATE
     return _takeover(number, months), _MONTHLY_RATE
 
 
 def _drift(number: int, months: int) -> float:
-    """How far habits (not decisions) have moved in a month: app use, card use, savings."""
-    return _takeover(number, months)
+    """How far habits (not decisions) have moved in a month, 0 to 1: app use, card use, cash.
+
+    They begin before the decisions do, and move evenly.
+    """
+    begin = 5 * months // 12
+    return float(np.clip((number - begin) / (months - 1 - begin), 0, 1))
 
 
 def _make_people(rng: np.random.Generator, count: int, yms: list[str]) -> _People:
@@ -213,6 +225,8 @@ def _first_state(rng: np.random.Generator, people: _People) -> _State:
         return rng.normal(0, 1, people.count)
 
     cash = normal()
+    # as many running loans as the monthly rate makes in the long run
+    since = rng.geometric(_MONTHLY_RATE, people.count)
     return _State(
         card=normal(),
         cash=cash,
@@ -222,8 +236,8 @@ def _first_state(rng: np.random.Generator, people: _People) -> _State:
         interest=normal(),
         salary_out=np.zeros(people.count, int),
         loan_views_before=np.zeros(people.count, int),
-        months_since_loan=np.where(rng.random(people.count) < 0.15, rng.integers(1, 30, people.count), 99),
-        loan_amount=np.zeros(people.count),
+        months_since_loan=since,
+        loan_amount=np.where(since < _LOAN_MONTHS, _loan_amounts(rng, people.income) * 0.97**since, 0.0),
     )
 
 
@@ -280,15 +294,15 @@ def _add_loans(
     rows: _Rows,
 ) -> None:
     takeover, rate = pattern
-    wish = _OLD_STRENGTH * (1 - 0.85 * takeover) * _old_pattern(people, state)
+    wish = _OLD_STRENGTH * (1 - (1 - _OLD_LEFT) * takeover) * _old_pattern(people, state)
     wish += _NEW_STRENGTH * (0.08 + 0.92 * takeover) * _new_pattern(people, state)
     wish -= 1.2 * (state.months_since_loan < 7)
     chance = 1 / (1 + np.exp(-(wish + _level(wish[here], rate))))
     takes = here[rng.random(len(here)) < chance[here]]
-    amount = np.round(people.income[takes] * rng.uniform(1, 8, len(takes)), -6) + 1_000_000
+    amount = _loan_amounts(rng, people.income[takes])
     state.months_since_loan += 1
     state.months_since_loan[takes] = 0
-    state.loan_amount *= 0.97
+    state.loan_amount *= 0.97 * (state.months_since_loan < _LOAN_MONTHS)
     state.loan_amount[takes] += amount
     product = pa.array(
         np.array(["CREDIT_LINE", "PERSONAL", "HOUSING"])[rng.choice(3, len(takes), p=[0.4, 0.5, 0.1])]
@@ -304,6 +318,10 @@ def _add_loans(
     )
 
 
+def _loan_amounts(rng: np.random.Generator, income: np.ndarray) -> np.ndarray:
+    return np.round(income * rng.uniform(1, 8, len(income)), -6) + 1_000_000
+
+
 def _level(wish: np.ndarray, rate: float) -> float:
     """The constant that makes the mean chance equal to `rate`, by halving."""
     low, high = -30.0, 30.0
@@ -316,12 +334,14 @@ def _level(wish: np.ndarray, rate: float) -> float:
     return (low + high) / 2
 
 
-def _add_balances(people: _People, state: _State, here: np.ndarray, ym: str, rows: _Rows) -> None:
+def _add_balances(
+    people: _People, state: _State, here: np.ndarray, ym: str, drift: float, rows: _Rows
+) -> None:
     def amount(values: np.ndarray) -> pa.Array:
         return pa.array(np.round(values[here], -1).astype("int64"))
 
-    used = people.card_limit / (1 + np.exp(-(1.1 * state.card - 0.55)))
-    demand = people.income * np.exp(0.75 * state.cash - 0.1)
+    used = people.card_limit / (1 + np.exp(-(1.1 * state.card - 0.55 + 0.75 * drift)))
+    demand = people.income * np.exp(0.75 * state.cash - 0.1 - 0.35 * drift)
     dry = state.cash < -1.1
     rows.add(
         customer_id=people.ids.take(pa.array(here)),
