@@ -1,4 +1,4 @@
-"""Settings of the processes that the tests of runs start: the same, with the toy steps beside the real ones."""
+"""Settings of the processes that tests of runs start: toy steps beside the real ones."""
 
 from pathlib import Path
 
