@@ -15,6 +15,18 @@ from rest_framework.views import APIView
 from apps.common.rest import HoldsARole
 
 
+def document_problems(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """Every operation may answer with a problem; those that name their own keep them."""
+    problem = {
+        "description": "Anything else: what was wrong, and what would be right.",
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            operation["responses"].setdefault("default", problem)
+    return result
+
+
 class SchemaView(SpectacularAPIView):
     permission_classes = [HoldsARole]
 

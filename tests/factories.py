@@ -463,7 +463,7 @@ def make_run(
     *,
     status: str = "PENDING",
     base_ym: str = "202606",
-    failed_step: int = 2,
+    failed_step: int = 3,
     **fields: Any,
 ) -> PipelineRun:
     """A run with its steps in states that fit `status`; a RUNNING one is in its third step."""
@@ -479,18 +479,18 @@ def make_run(
         "finished_at": now if is_over else None,
     } | fields
     names = STEPS[pipeline.template]
-    failed_step = min(failed_step, len(names) - 1)
+    failed_step = min(failed_step, len(names))
     if status == "FAILED" and "error" not in values:
         values["error"] = {
             "code": "empty-month",
             "message": f"cust_balance has no rows for {base_ym}",
             "field": "base_ym",
-            "step": names[failed_step],
+            "step": names[failed_step - 1],
         }
     run = PipelineRun.objects.create(
         pipeline=pipeline, template=pipeline.template, base_ym=base_ym, status=status, **values
     )
-    for position, name in enumerate(names):
+    for position, name in enumerate(names, start=1):
         state = _step_state(status, position, failed_step)
         is_begun = state in ("RUNNING", "SUCCEEDED", "FAILED")
         step = StepRun.objects.create(
@@ -521,7 +521,7 @@ def _step_state(status: str, position: int, turn: int) -> str:
         return status if position == turn else "CANCELLED" if status == "CANCELLED" else "PENDING"
     if status == "RUNNING":
         return "RUNNING" if position == turn else "PENDING"
-    return "READY" if position == 0 else "PENDING"
+    return "READY" if position == 1 else "PENDING"
 
 
 # serving ----------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from apps.models.models import ModelVersion, RegisteredModel
 from mlopslib.artifacts import canonical_json, sha256_of
 from mlopslib.dates import date_params, validate_ym
 from mlopslib.definition import IDENTIFIER, ModelSpec, check_identifier
+from mlopslib.derive import parse_expression
 from mlopslib.errors import AccessDenied, DefinitionInvalid, ExpressionInvalid, InvalidInput
 from mlopslib.sql import guard_select, render_sql
 
@@ -106,8 +107,6 @@ def _pinned_sets(spec: ModelSpec) -> list[FeatureSet]:
 
 
 def _check_names(spec: ModelSpec) -> None:
-    from mlopslib.derive import parse_expression
-
     columns = [ref.column for ref in spec.features]
     names = [*columns, *(item.name for item in spec.derived)]
     repeated = sorted({name for name in names if names.count(name) > 1})

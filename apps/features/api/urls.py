@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+from apps.features.api import views
+
+#: (prefix, viewset, basename) for the portal's router
+routes = [
+    ("feature-sets", views.FeatureSetViewSet, "api-feature-set"),
+    ("features", views.FeatureViewSet, "api-feature"),
+]
