@@ -1,0 +1,1 @@
+"""The real-time serving worker: a process of its own, without Django and without pandas."""
