@@ -3,9 +3,10 @@
 Who takes a loan follows two patterns. The *old* one: a full credit card, a current account that runs
 dry, the age of a first home. The *new* one: looking at the app's loan pages, a salary that stays out, a
 jump in card spending. In the first two thirds of the months the old pattern decides; in the last third
-the new one takes over, fast at first. Habits move slowly all the while from the middle on: more app, fuller
-cards, less cash. One month near the end brings a campaign by letter, to which people of the old pattern answer. So a
-model trained before the change decays, and one trained on it is better in most months, not in all.
+the new one takes over, fast at first. Habits move slowly from before the middle on: more app, fuller
+cards, less cash. One month near the end brings a campaign by letter, to which people of the old pattern
+answer. So a model trained before the change decays, and one trained on it is better in most months, not
+in all.
 
 The same seed gives the same bank.
 """
@@ -13,25 +14,33 @@ The same seed gives the same bank.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
-from mlopslib.dates import add_months, first_day, last_day, month_range
+from mlopslib.dates import add_months, first_day, month_range
 from mlopslib.errors import InvalidInput
 from mlopslib.offline.base import OfflineStore
+from portal.demo.bank_rows import (
+    DEVICES,
+    JOBS,
+    REGIONS,
+    SEGMENTS,
+    People,
+    Rows,
+    State,
+    account_table,
+    add_balances,
+    add_transactions,
+    add_visits,
+    customer_table,
+    days_of,
+    pick,
+    same,
+)
 
 SEED = 20221110
 TABLES = ("customers", "accounts", "monthly_balances", "transactions", "app_visits", "loan_contracts")
-
-SEGMENTS = ("MASS", "PRIME", "PRIVATE", "YOUTH")
-REGIONS = ("SEOUL", "GYEONGGI", "INCHEON", "BUSAN", "DAEGU", "DAEJEON", "GWANGJU", "JEJU")
-JOBS = ("EMPLOYEE", "PUBLIC", "SELF_EMPLOYED", "PROFESSIONAL", "STUDENT", "RETIRED", "HOME")
-TXN_KINDS = ("SALARY", "CARD", "TRANSFER", "CASH", "FEE")
-SHOPS = ("GROCERY", "DINING", "TRAVEL", "HEALTH", "ONLINE", "HOME")
-PAGES = ("HOME", "LOAN", "CARD", "SAVINGS", "TRANSFER")
-DEVICES = ("ANDROID", "IOS", "WEB")
 
 #: share of the way from the old pattern to the new one, for the last 8 months; the campaign is apart
 _TAKEOVER = (0.45, 0.70, 0.80, 0.85, 0.90, 0.95, 1.0, 1.0)
@@ -47,59 +56,6 @@ _OLD_LEFT = 0.35
 _LOAN_MONTHS = 36
 
 Progress = Callable[[float, float, str], None]
-
-
-@dataclass
-class _People:
-    """What does not change from month to month; arrays of one entry for each customer."""
-
-    ids: pa.Array
-    joined: np.ndarray
-    join_dt: list[str]
-    birth_year: np.ndarray
-    segment: np.ndarray
-    region: np.ndarray
-    job: np.ndarray
-    marketing: np.ndarray
-    income: np.ndarray
-    wealth: np.ndarray
-    card_limit: np.ndarray
-    has_salary: np.ndarray
-    uses_app: np.ndarray
-    device: np.ndarray
-
-    @property
-    def count(self) -> int:
-        return len(self.birth_year)
-
-
-@dataclass
-class _State:
-    """What a month hands to the next one, in standard units unless the name says amount."""
-
-    card: np.ndarray
-    cash: np.ndarray
-    cash_before: list[np.ndarray]
-    saving: np.ndarray
-    spending: np.ndarray
-    interest: np.ndarray
-    salary_out: np.ndarray
-    loan_views_before: np.ndarray
-    months_since_loan: np.ndarray
-    loan_amount: np.ndarray
-
-
-@dataclass
-class _Rows:
-    """Columns of a growing table, chunk by chunk."""
-
-    chunks: list[pa.Table] = field(default_factory=list)
-
-    def add(self, **columns: object) -> None:
-        self.chunks.append(pa.table(columns))
-
-    def table(self) -> pa.Table:
-        return pa.concat_tables(self.chunks).combine_chunks()
 
 
 def write_bank(
@@ -124,10 +80,12 @@ def write_bank(
         raise InvalidInput("a bank needs at least 100 customers and 12 months", field="customers")
     total = months + len(TABLES)
     yms = month_range(add_months(last_ym, 1 - months), last_ym)
-    for number, (name, data) in enumerate(_tables(yms, customers, seed, on_progress, total)):
-        on_progress(months + number, total, name)
+    tables = _tables(yms, customers, seed, on_progress, total)
+    for name in reversed(TABLES):
         if store.table_exists(name):
             store.drop_table(name)
+    for number, (name, data) in enumerate(tables):
+        on_progress(months + number, total, name)
         store.create_table(name, data, partition_by="ym" if "ym" in data.column_names else None)
     on_progress(total, total, "")
 
@@ -138,20 +96,20 @@ def _tables(
     rng = np.random.default_rng(seed)
     people = _make_people(rng, customers, yms)
     state = _first_state(rng, people)
-    balances, transactions, visits, loans = _Rows(), _Rows(), _Rows(), _Rows()
+    balances, transactions, visits, loans = Rows(), Rows(), Rows(), Rows()
     for number, ym in enumerate(yms):
         on_progress(number, total, ym)
-        days = _days(ym)
+        days = days_of(ym)
         here = np.flatnonzero(people.joined <= number)
         # contracts of a month follow from what the customer looked like at the end of the month before
         _add_loans(rng, people, state, here, ym, days, _pattern(number, len(yms)), loans)
         drift = _drift(number, len(yms))
         salary, spend, loan_views = _move(rng, people, state, drift)
-        _add_balances(people, state, here, ym, drift, balances)
-        _add_transactions(rng, people, state, here, ym, days, salary, spend, transactions)
-        _add_visits(rng, people, here, ym, days, loan_views, drift, visits)
+        add_balances(people, state, here, ym, drift, balances)
+        add_transactions(rng, people, state, here, ym, days, salary, spend, transactions)
+        add_visits(rng, people, here, ym, days, loan_views, drift, visits)
         state.loan_views_before = loan_views
-    made = (_customer_table(people), _account_table(rng, people), balances.table())
+    made = (customer_table(people), account_table(rng, people), balances.table())
     return list(zip(TABLES, (*made, transactions.table(), visits.table(), loans.table()), strict=True))
 
 
@@ -182,7 +140,7 @@ def _drift(number: int, months: int) -> float:
     return float(np.clip((number - begin) / (months - 1 - begin), 0, 1))
 
 
-def _make_people(rng: np.random.Generator, count: int, yms: list[str]) -> _People:
+def _make_people(rng: np.random.Generator, count: int, yms: list[str]) -> People:
     months = len(yms)
     job = rng.choice(len(JOBS), count, p=[0.40, 0.10, 0.17, 0.06, 0.09, 0.09, 0.09])
     year = int(yms[0][:4])
@@ -202,10 +160,11 @@ def _make_people(rng: np.random.Generator, count: int, yms: list[str]) -> _Peopl
         for month, back in zip(joined.tolist(), before.tolist(), strict=True)
     ]
     salaried = np.array([0.95, 0.97, 0.25, 0.7, 0.15, 0.1, 0.08])[job]
-    return _People(
+    return People(
         ids=pa.array([f"{number:011d}" for number in range(1, count + 1)]),
         joined=joined,
         join_dt=join_dt,
+        age=age,
         birth_year=year - age,
         segment=segment,
         region=rng.choice(len(REGIONS), count, p=[0.26, 0.27, 0.08, 0.13, 0.09, 0.07, 0.07, 0.03]),
@@ -220,14 +179,14 @@ def _make_people(rng: np.random.Generator, count: int, yms: list[str]) -> _Peopl
     )
 
 
-def _first_state(rng: np.random.Generator, people: _People) -> _State:
+def _first_state(rng: np.random.Generator, people: People) -> State:
     def normal() -> np.ndarray:
         return rng.normal(0, 1, people.count)
 
     cash = normal()
     # as many running loans as the monthly rate makes in the long run
     since = rng.geometric(_MONTHLY_RATE, people.count)
-    return _State(
+    return State(
         card=normal(),
         cash=cash,
         cash_before=[cash, cash],
@@ -242,7 +201,7 @@ def _first_state(rng: np.random.Generator, people: _People) -> _State:
 
 
 def _move(
-    rng: np.random.Generator, people: _People, state: _State, drift: float
+    rng: np.random.Generator, people: People, state: State, drift: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One month of life: -> salary amount, card spending amount, views of loan pages."""
 
@@ -264,10 +223,9 @@ def _move(
     return salary, spend, np.minimum(views, 25)
 
 
-def _old_pattern(people: _People, state: _State) -> np.ndarray:
-    age = 2022 - people.birth_year
+def _old_pattern(people: People, state: State) -> np.ndarray:
     falling = state.cash_before[0] - state.cash
-    young_family = np.exp(-(((age - 37) / 8.0) ** 2))
+    young_family = np.exp(-(((people.age - 37) / 8.0) ** 2))
     dry = (state.cash < -1.1).astype(float)
     segment = np.array([0.35, 0.0, -0.9, -0.2])[people.segment]
     card = np.where(people.card_limit > 0, state.card, -0.4)
@@ -275,7 +233,7 @@ def _old_pattern(people: _People, state: _State) -> np.ndarray:
     return (score - score.mean()) / score.std()
 
 
-def _new_pattern(people: _People, state: _State) -> np.ndarray:
+def _new_pattern(people: People, state: State) -> np.ndarray:
     looks = np.log1p(state.loan_views_before) + 0.35 * state.interest
     out = (state.salary_out > 0).astype(float)
     spends = np.where(people.card_limit > 0, state.spending, -0.3)
@@ -285,13 +243,13 @@ def _new_pattern(people: _People, state: _State) -> np.ndarray:
 
 def _add_loans(
     rng: np.random.Generator,
-    people: _People,
-    state: _State,
+    people: People,
+    state: State,
     here: np.ndarray,
     ym: str,
     days: pa.Array,
     pattern: tuple[float, float],
-    rows: _Rows,
+    rows: Rows,
 ) -> None:
     takeover, rate = pattern
     wish = _OLD_STRENGTH * (1 - (1 - _OLD_LEFT) * takeover) * _old_pattern(people, state)
@@ -313,8 +271,8 @@ def _add_loans(
         product=product.cast(pa.string()),
         amount=pa.array(amount.astype("int64")),
         rate_pct=pa.array(np.round(rng.uniform(3.2, 8.9, len(takes)), 2)),
-        contract_dt=_pick(days, rng, len(takes)),
-        ym=_same(ym, len(takes)),
+        contract_dt=pick(days, rng, len(takes)),
+        ym=same(ym, len(takes)),
     )
 
 
@@ -332,145 +290,3 @@ def _level(wish: np.ndarray, rate: float) -> float:
         else:
             low = middle
     return (low + high) / 2
-
-
-def _add_balances(
-    people: _People, state: _State, here: np.ndarray, ym: str, drift: float, rows: _Rows
-) -> None:
-    def amount(values: np.ndarray) -> pa.Array:
-        return pa.array(np.round(values[here], -1).astype("int64"))
-
-    used = people.card_limit / (1 + np.exp(-(1.1 * state.card - 0.55 + 0.75 * drift)))
-    demand = people.income * np.exp(0.75 * state.cash - 0.1 - 0.35 * drift)
-    dry = state.cash < -1.1
-    rows.add(
-        customer_id=people.ids.take(pa.array(here)),
-        demand_amt=amount(np.where(dry, 0.15, 1.0) * demand),
-        savings_amt=amount(people.wealth * np.exp(0.5 * state.saving)),
-        overdraft_amt=amount(np.where(dry, people.income * np.abs(state.cash) * 0.2, 0)),
-        card_used_amt=amount(used),
-        card_limit_amt=amount(people.card_limit),
-        loan_amt=amount(state.loan_amount),
-        ym=_same(ym, len(here)),
-    )
-
-
-def _add_transactions(
-    rng: np.random.Generator,
-    people: _People,
-    state: _State,
-    here: np.ndarray,
-    ym: str,
-    days: pa.Array,
-    salary: np.ndarray,
-    spend: np.ndarray,
-    rows: _Rows,
-) -> None:
-    paid = here[salary[here] > 0]
-    cards = here[spend[here] > 0]
-    cards = np.repeat(cards, 1 + rng.poisson(0.15, len(cards)))
-    share = spend[cards] / np.bincount(cards, minlength=people.count)[cards]
-    moves = np.repeat(here, rng.poisson(0.42, len(here)))
-    # people who run dry draw cash and pay fees
-    cash = np.repeat(here, rng.poisson(0.14 + 0.10 * (state.cash[here] < -0.5)))
-    fees = np.repeat(here, rng.poisson(0.03 + 0.12 * (state.cash[here] < -1.1)))
-    who = np.concatenate([paid, cards, moves, cash, fees])
-    sizes = [len(paid), len(cards), len(moves), len(cash), len(fees)]
-    kind = np.repeat(np.arange(len(TXN_KINDS)), sizes)
-    amount = np.concatenate(
-        [
-            salary[paid],
-            share,
-            np.exp(rng.normal(11.8, 1.0, sizes[2])),
-            10_000.0 * rng.integers(1, 31, sizes[3]),
-            500.0 * rng.integers(1, 5, sizes[4]),
-        ]
-    )
-    shop = np.where(kind == TXN_KINDS.index("CARD"), rng.integers(0, len(SHOPS), len(who)), -1)
-    day = rng.integers(0, len(days), len(who))
-    day[: sizes[0]] = rng.integers(20, 25, sizes[0])
-    rows.add(
-        customer_id=people.ids.take(pa.array(who)),
-        txn_dt=days.take(pa.array(day)),
-        kind=_words(TXN_KINDS, kind),
-        shop_kind=_words(SHOPS, shop),
-        amount=pa.array(np.maximum(np.round(amount), 1).astype("int64")),
-        ym=_same(ym, len(who)),
-    )
-
-
-def _add_visits(
-    rng: np.random.Generator,
-    people: _People,
-    here: np.ndarray,
-    ym: str,
-    days: pa.Array,
-    loan_views: np.ndarray,
-    drift: float,
-    rows: _Rows,
-) -> None:
-    looks = np.repeat(here, loan_views[here])
-    others = np.repeat(here, rng.poisson(people.uses_app[here] * (1.0 + 0.5 * drift)))
-    who = np.concatenate([looks, others])
-    other_pages = np.array([0, 2, 3, 4])[rng.choice(4, len(others), p=[0.4, 0.2, 0.15, 0.25])]
-    page = np.concatenate([np.full(len(looks), PAGES.index("LOAN")), other_pages])
-    elsewhere = rng.random(len(who)) < 0.06
-    rows.add(
-        customer_id=people.ids.take(pa.array(who)),
-        visit_dt=_pick(days, rng, len(who)),
-        page=_words(PAGES, page),
-        device=_words(DEVICES, np.where(elsewhere, DEVICES.index("WEB"), people.device[who])),
-        seconds=pa.array(np.maximum(rng.exponential(70, len(who)), 1).astype("int64")),
-        ym=_same(ym, len(who)),
-    )
-
-
-def _customer_table(people: _People) -> pa.Table:
-    return pa.table(
-        {
-            "customer_id": people.ids,
-            "join_dt": pa.array(people.join_dt),
-            "birth_year": pa.array(people.birth_year.astype("int64")),
-            "segment": _words(SEGMENTS, people.segment),
-            "region": _words(REGIONS, people.region),
-            "job": _words(JOBS, people.job),
-            "marketing_yn": _words(("N", "Y"), people.marketing.astype(int)),
-        }
-    )
-
-
-def _account_table(rng: np.random.Generator, people: _People) -> pa.Table:
-    everybody = np.arange(people.count)
-    owners = [
-        everybody,
-        everybody[rng.random(people.count) < 0.7],
-        everybody[rng.random(people.count) < 0.25],
-        everybody[people.card_limit > 0],
-    ]
-    who = np.concatenate(owners)
-    product = np.repeat(np.arange(4), [len(group) for group in owners])
-    return pa.table(
-        {
-            "account_id": pa.array([f"A{number:09d}" for number in range(1, len(who) + 1)]),
-            "customer_id": people.ids.take(pa.array(who)),
-            "product": _words(("DEMAND", "SAVINGS", "DEPOSIT", "CARD"), product),
-            "open_dt": pa.array(people.join_dt).take(pa.array(who)),
-        }
-    )
-
-
-def _days(ym: str) -> pa.Array:
-    return pa.array([f"{ym}{day:02d}" for day in range(1, int(last_day(ym)[6:]) + 1)])
-
-
-def _pick(values: pa.Array, rng: np.random.Generator, count: int) -> pa.Array:
-    return values.take(pa.array(rng.integers(0, len(values), count)))
-
-
-def _words(words: tuple[str, ...], codes: np.ndarray) -> pa.Array:
-    """Codes as words; -1 is missing."""
-    return pa.array(words).take(pa.array(codes, mask=codes < 0))
-
-
-def _same(value: str, count: int) -> pa.Array:
-    return pa.array([value]).take(pa.array(np.zeros(count, int)))
