@@ -95,9 +95,7 @@ def set_detail(request: HttpRequest, name: str) -> HttpResponse:
 @require_GET
 def feature_detail(request: HttpRequest, feature_set: str, name: str) -> HttpResponse:
     access.require(request.user, "view")
-    row = get_object_or_404(
-        Feature.objects.current().with_set(), feature_set__name=feature_set, name=name
-    )
+    row = get_object_or_404(Feature.objects.current().with_set(), feature_set__name=feature_set, name=name)
     profiles = list(row.profiles.order_by("base_ym"))
     context = {
         "feature": row,
@@ -122,8 +120,7 @@ def create_set(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(
                 request,
-                _("%(set)s is published with %(n)s features.")
-                % {"set": str(row), "n": row.features.count()},
+                _("%(set)s is published with %(n)s features.") % {"set": str(row), "n": row.features.count()},
             )
             return redirect(row)
     status = 422 if form.errors else 200
@@ -158,11 +155,8 @@ def _initial(request: HttpRequest) -> dict[str, Any]:
 def _feature_set(request: HttpRequest, name: str) -> FeatureSet:
     rows = FeatureSet.objects.with_owner().filter(name=name)
     number = request.GET.get("version", "")
-    if number:
-        rows = rows.filter(version=number) if number.isdigit() else rows.none()
-    else:
-        rows = rows.current()
-    row = rows.first()
+    asked = rows.filter(version=number) if number.isdigit() else rows.none()
+    row = (asked if number else rows.current()).first()
     if row is None:
         raise Http404(f"no feature set {name} {number}".strip())
     return row
@@ -220,7 +214,9 @@ def _catalog_csv(rows: QuerySet[Feature]) -> HttpResponse:
     response = HttpResponse("\ufeff", content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="features.csv"'
     writer = csv.writer(response)
-    writer.writerow(["feature", "feature_set", "entity", "domain", "type", "owner", "month", "psi", "description"])
+    writer.writerow(
+        ["feature", "feature_set", "entity", "domain", "type", "owner", "month", "psi", "description"]
+    )
     for row in rows.iterator(chunk_size=500):
         held = row.feature_set
         values = [row.name, held.name, held.entity, held.domain, row.engine_type or row.dtype]

@@ -282,6 +282,12 @@ def safe_back(address: str | None) -> str:
 
 
 @register.filter
+def lists(query: Any, key: str) -> list[str]:
+    """Every value of one key of a query string."""
+    return query.getlist(key)
+
+
+@register.filter
 def lookup(mapping: Any, key: Any) -> Any:
     """`mapping[key]` for a key that a template holds in a variable."""
     return mapping.get(key) if mapping else None

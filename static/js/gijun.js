@@ -55,6 +55,7 @@
     else if ((found = hit("[data-open-dialog]"))) document.getElementById(found.dataset.openDialog).showModal();
     else if ((found = hit("[data-close-dialog]"))) found.closest("dialog").close();
     else if ((found = hit("[data-pause]"))) pause(found);
+    else if ((found = hit("[data-toggle]"))) found.setAttribute("aria-expanded", String(document.getElementById(found.dataset.toggle).classList.toggle("open")));
     else if ((found = hit("[data-scroll-to]"))) scrollTo(event, found);
     document.querySelectorAll("details.account[open]").forEach((box) => { if (!box.contains(event.target)) box.open = false; });
   });
@@ -107,6 +108,11 @@
   document.addEventListener("htmx:beforeRequest", (event) => {
     const polls = (event.detail.elt.getAttribute("hx-trigger") || "").includes("every");
     if (polls && (event.detail.elt.hasAttribute("data-paused") || document.hidden)) event.preventDefault();
+  });
+  /* an address without empty filters */
+  document.addEventListener("htmx:configRequest", (event) => {
+    if (event.detail.verb !== "get") return;
+    for (const [key, value] of [...event.detail.formData.entries()]) if (value === "") event.detail.formData.delete(key);
   });
   const offsets = new Map();
   const atEnd = (log) => log.scrollHeight - log.scrollTop - log.clientHeight < 24;
