@@ -15,6 +15,9 @@ STORAGES = {**STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.s
 #: no bell leaves a test; the rows are the queue all the same. A test with a real broker names it here.
 CELERY_BROKER_URL = os.environ.get("TEST_BROKER_URL", "memory://")
 
+#: nobody listens there: a test that wants a Redis starts its own (the fixture `shelf`)
+REDIS_URL = "redis://127.0.0.1:1/0"
+
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # a file, so that the processes that a test starts see the same rows
     DATABASES["default"]["TEST"] = {"NAME": str(GIJUN_HOME / "test.sqlite3")}
