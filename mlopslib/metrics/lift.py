@@ -111,7 +111,7 @@ def responders_in_top(responded: Bools, scores: Floats, shares: Floats) -> Float
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
     rows = np.append(0, ends + 1)
     hits = np.append(0, np.cumsum(responded[order])[ends])
-    return np.interp(shares * len(scores), rows, hits)
+    return np.asarray(np.interp(shares * len(scores), rows, hits), dtype=np.float64)
 
 
 def top_membership(scores: Floats, *, share: float = 0.1) -> Floats:
