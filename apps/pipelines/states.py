@@ -85,7 +85,7 @@ def advance(run: PipelineRun, step: StepRun) -> int | None:
     if following is None:
         _end_run(run, Status.SUCCEEDED)
         return None
-    StepRun.objects.filter(pk=following.pk, state=State.PENDING).update(state=State.READY, rung_at=Now())
+    StepRun.objects.filter(pk=following.pk, state=State.PENDING).update(state=State.READY)
     return following.pk
 
 
@@ -200,7 +200,7 @@ def resume(run_id: int) -> tuple[PipelineRun, int]:
         finished_at=None,
         **_NO_PROGRESS,
     )
-    StepRun.objects.filter(pk=first.pk).update(state=State.READY, rung_at=Now())
+    StepRun.objects.filter(pk=first.pk).update(state=State.READY)
     PipelineRun.objects.filter(pk=run.pk).update(
         status=Status.PENDING, error={}, cancel_requested_at=None, finished_at=None
     )

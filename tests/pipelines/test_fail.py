@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -47,18 +48,16 @@ def test_result_that_json_cannot_hold_is_refused_whole(start: Start) -> None:
     assert not Artifact.objects.exists()
 
 
-def test_resumed_run_keeps_what_succeeded_and_tries_the_rest(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TOY_DEATHS", "2")
-    run = drive(start("toy_first", "toy_killed", "toy_second"))
+def test_resumed_run_keeps_what_succeeded_and_tries_the_rest(start: Start, toys: Path) -> None:
+    run = drive(start("toy_first", "toy_refused", "toy_second"))
     first = run.steps.get(position=1)
-    assert (run.status, run.error["step"]) == ("FAILED", "toy_killed")
+    assert run.status == "FAILED"
     run = resume_run(actor=run.requested_by, run=run)
     assert (run.status, run.error, run.finished_at) == ("PENDING", {}, None)
+    (toys / "go on").touch()
     drive(run)
     assert run.status == "SUCCEEDED"
     after = run.steps.get(position=1)
     assert (after.attempt, after.finished_at) == (1, first.finished_at)
-    assert run.steps.get(position=2).attempt == 3
-    assert run.steps.get(position=3).metrics == {"inputs": ["first", "whole"]}
+    assert run.steps.get(position=2).attempt == 2
+    assert run.steps.get(position=3).metrics == {"inputs": ["first"]}
