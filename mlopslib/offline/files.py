@@ -27,6 +27,12 @@ _HEADER_BYTES = 1 << 20
 
 #: months and days are text everywhere (``"202210"``), also where a file holds only digits
 _TEXT_NAMES = re.compile(r"(^|_)(ym|dt|ymd|yyyymm|yyyymmdd)$")
+_CSV_FAULTS = (
+    "Expected Number of Columns",
+    "Value with unterminated quote",
+    "Invalid unicode",
+    "Maximum line size",
+)
 #: what every value of a CSV column must look like -> its type; the first that fits
 _CSV_TYPES = (
     ("BIGINT", r"-?(0|[1-9][0-9]{0,18})"),
@@ -79,13 +85,20 @@ def open_reader(path: Path, *, memory_limit: str, threads: int) -> Iterator[pa.R
     """
     names = imported_names(path)
     if _kind(path) == ".parquet":
-        yield _parquet_reader(path, names)
+        # whoever consumes the batches wraps their errors in its own, so the first one is kept aside
+        faults: list[Exception] = []
+        try:
+            yield _parquet_reader(path, names, faults)
+        except Exception as error:
+            if not faults:
+                raise
+            raise _parquet_fault(path, faults[0]) from error
         return
     try:
         with jailed_connection([str(path)], memory_limit=memory_limit, threads=threads) as connection:
             yield _csv_reader(connection, path, list(names.values()))
     except QueryFailed as error:
-        raise InvalidInput(f"{path.name} cannot be read as CSV: {error.message}", field="file") from error
+        raise InvalidInput(f"{path.name} cannot be read as CSV: {_csv_fault(error)}", field="file") from error
 
 
 def _kind(path: Path) -> str:
@@ -103,18 +116,28 @@ def _parquet_names(path: Path) -> list[str]:
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowException, OSError) as error:
-        raise InvalidInput(f"{path.name} cannot be read as Parquet: {error}", field="file") from error
+        raise _parquet_fault(path, error) from error
     return [name for name in schema.names if not _PANDAS_INDEX.match(name)]
 
 
-def _parquet_reader(path: Path, names: dict[str, str]) -> pa.RecordBatchReader:
+def _parquet_fault(path: Path, error: Exception) -> InvalidInput:
+    if isinstance(error, InvalidInput):
+        return error
+    return InvalidInput(f"{path.name} cannot be read as Parquet: {error}", field="file")
+
+
+def _parquet_reader(path: Path, names: dict[str, str], faults: list[Exception]) -> pa.RecordBatchReader:
     file = pq.ParquetFile(path)
     given = pa.schema([file.schema_arrow.field(name).with_name(new) for name, new in names.items()])
     schema = stored_schema(given)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(names)):
-            yield from _stored_batch(batch.rename_columns([names[n] for n in batch.schema.names]), schema)
+        try:
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(names)):
+                yield from _stored_batch(batch.rename_columns([names[n] for n in batch.schema.names]), schema)
+        except (InvalidInput, pa.ArrowException, OSError) as error:
+            faults.append(error)
+            raise
 
     return pa.RecordBatchReader.from_batches(schema, batches())
 
@@ -152,6 +175,14 @@ def _header(path: Path) -> tuple[list[str], str]:
     return next(csv.reader([line], delimiter=delimiter)), delimiter
 
 
+def _csv_fault(error: QueryFailed) -> str:
+    """Line and fault in the engine's words, without the row itself: it may hold a customer's data."""
+    lines = [line.strip() for line in str(error.__cause__).splitlines()]
+    place = next((line.partition("CSV Error on ")[2] for line in lines if "CSV Error on " in line), "")
+    fault = next((line for line in lines if line.startswith(_CSV_FAULTS)), "")
+    return ", ".join(part for part in (place.lower().replace(":", ""), fault) if part) or error.message
+
+
 def _csv_reader(
     connection: duckdb.DuckDBPyConnection, path: Path, names: Sequence[str]
 ) -> pa.RecordBatchReader:
@@ -177,8 +208,8 @@ def _csv_type(connection: duckdb.DuckDBPyConnection, name: str) -> str:
     column = quote_name(name)
     tests = ", ".join(
         f"bool_and(regexp_full_match({column}, {quote_text(pattern)}) "
-        f"AND TRY_CAST({column} AS {kind}) IS NOT NULL)"
+        f"AND TRY_CAST({column} AS {kind}) IS NOT NULL) FILTER (WHERE {column} IS NOT NULL)"
         for kind, pattern in _CSV_TYPES
     )
-    answers = connection.execute(f"SELECT {tests} FROM file_rows").fetchone() or ()  # noqa: S608
+    (answers,) = connection.execute(f"SELECT {tests} FROM file_rows").fetchall()  # noqa: S608
     return next((kind for (kind, _), fits in zip(_CSV_TYPES, answers, strict=True) if fits), "VARCHAR")
