@@ -38,6 +38,14 @@ def model_frame(contract: Mapping[str, Any], columns: Mapping[str, npt.NDArray[A
     """
     names = [item["name"] for item in contract["inputs"]]
     derived = {item["name"]: item["expression"] for item in contract["derived"]}
+    levels = {item["name"]: set(item["categories"]) for item in contract["inputs"] if item["categories"]}
+    # what PMML does: an unseen category is missing before an expression reads it
+    columns = {
+        name: np.array([value if value in levels[name] else None for value in columns[name]], dtype=object)
+        if name in levels
+        else np.asarray(columns[name], dtype=np.float64)
+        for name in names
+    }
     data: dict[str, Any] = {}
     for column in contract["model_columns"]:
         name = column["name"]
@@ -46,13 +54,14 @@ def model_frame(contract: Mapping[str, Any], columns: Mapping[str, npt.NDArray[A
         elif column["type"] == "category":
             data[name] = as_category(columns[name], column["categories"])
         else:
-            data[name] = np.asarray(columns[name], dtype=np.float64)
+            data[name] = columns[name]
     return pd.DataFrame(data)
 
 
-def as_category(values: npt.NDArray[Any], categories: Sequence[str]) -> pd.Categorical:
+def as_category(values: npt.NDArray[Any], categories: Sequence[str]) -> Any:
     known = {text: code for code, text in enumerate(categories)}
-    return pd.Categorical.from_codes([known.get(value, -1) for value in values], categories=list(categories))
+    codes = np.array([known.get(value, -1) for value in values], dtype=np.int64)
+    return pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(list(categories)))
 
 
 class FittedPipeline:
@@ -98,7 +107,9 @@ class FittedPipeline:
             with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
                 sklearn2pmml(self._pipeline, str(path), java_home=java_home())
         except RuntimeError as error:
-            raise PackageError(f"the pipeline does not convert to PMML: {error}\n{said.getvalue()}") from error
+            raise PackageError(
+                f"the pipeline does not convert to PMML: {error}\n{said.getvalue()}"
+            ) from error
         return _keep_categories_text(path.read_text(encoding="utf-8"), self._inputs).encode()
 
     def _frame(self, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -23,7 +23,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class ParityReport:
-    """How far the ways of scoring were apart: `paths` holds each one's largest difference to the golden score."""
+    """How far the ways of scoring were apart: each one's largest difference to the golden scores."""
 
     rows: int
     tolerance: float
@@ -42,6 +42,7 @@ class ParityReport:
             "rows": self.rows,
             "tolerance": self.tolerance,
             "max_difference": self.max_difference,
+            "engines": list(self.paths),
             "paths": dict(self.paths),
             "sentence": self.sentence,
         }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mlopslib.scoring.contract import RequestContract
 from mlopslib.scoring.native import NativeScorer
+from mlopslib.scoring.pmml import PmmlScorer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from mlopslib.package.read import ModelPackage
 
-__all__ = ["NativeScorer", "RequestContract", "Scorer", "load_scorer"]
+__all__ = ["NativeScorer", "PmmlScorer", "RequestContract", "Scorer", "load_scorer"]
 
 
 class Scorer(Protocol):

@@ -41,6 +41,7 @@ class NativeScorer:
     def __init__(self, contract: Mapping[str, Any], booster_text: str) -> None:
         self.contract: dict[str, Any] = dict(contract)
         self._inputs = read_inputs(contract)
+        self._names = [item.name for item in self._inputs]
         self._booster = Booster(booster_text)
         columns = contract["model_columns"]
         if len(columns) != self._booster.n_features:
@@ -48,17 +49,22 @@ class NativeScorer:
                 f"contract.json names {len(columns)} columns, model.txt has {self._booster.n_features}",
                 field="contract.json",
             )
-        names = [item.name for item in self._inputs]
         self._derived = {
-            item["name"]: parse_expression(item["expression"], columns=names) for item in contract["derived"]
+            item["name"]: parse_expression(item["expression"], columns=self._names)
+            for item in contract["derived"]
         }
         self._codes = {
             column["name"]: {text: float(code) for code, text in enumerate(column["categories"])}
             for column in columns
             if column["type"] == "category"
         }
+        # every category of the contract is known to the trees too: features are never dropped
+        if lost := [
+            item.name for item in self._inputs if not item.is_number and item.name not in self._codes
+        ]:
+            raise PackageDamaged(f"contract.json: the category {lost[0]} is not a column of the model")
         self._columns = [column["name"] for column in columns]
-        if unknown := set(self._columns) - set(names) - set(self._derived):
+        if unknown := set(self._columns) - set(self._names) - set(self._derived):
             raise PackageDamaged(f"contract.json: nothing gives the column {min(unknown)}")
         self._getters = [self._getter(name) for name in self._columns]
         self._local = threading.local()
@@ -80,23 +86,33 @@ class NativeScorer:
 
     def matrix(self, columns: Mapping[str, npt.NDArray[Any]]) -> FloatArray:
         """What the booster sees: derived variables computed, categories as their codes."""
-        n = len(next(iter(columns.values())))
-        matrix = np.empty((n, len(self._columns)), dtype=np.float64)
+        known = {name: self._known(name, columns[name]) for name in self._names}
+        matrix = np.empty((len(next(iter(known.values()))), len(self._columns)), dtype=np.float64)
         for position, name in enumerate(self._columns):
             if name in self._derived:
-                matrix[:, position] = self._derived[name].to_numpy(columns)
+                matrix[:, position] = self._derived[name].to_numpy(known)
             elif name in self._codes:
                 codes = self._codes[name]
-                matrix[:, position] = [codes.get(value, _NAN) for value in columns[name]]
+                matrix[:, position] = [codes.get(value, _NAN) for value in known[name]]
             else:
-                matrix[:, position] = columns[name]
+                matrix[:, position] = known[name]
         return matrix
+
+    def _known(self, name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A category that training did not see is missing, for derived variables too."""
+        codes = self._codes.get(name)
+        if codes is None:
+            return np.asarray(values, dtype=np.float64)
+        return np.array([value if value in codes else None for value in values], dtype=object)
 
     def _score_row(self, row: Mapping[str, Any], position: int) -> float:
         fast: FastRow | None = getattr(self._local, "fast", None)
         if fast is None:
             fast = self._local.fast = FastRow(self._booster)
         values = {item.name: _value(row, item, position) for item in self._inputs}
+        for name, codes in self._codes.items():
+            if values[name] not in codes:
+                values[name] = None
         buffer = fast.row
         for column, getter in enumerate(self._getters):
             buffer[column] = getter(values)
@@ -107,7 +123,7 @@ class NativeScorer:
             return self._derived[name].to_closure()
         if name in self._codes:
             codes = self._codes[name]
-            return lambda values: codes.get(values[name], _NAN)  # type: ignore[arg-type]
+            return lambda values: codes.get(values[name], _NAN)  # type: ignore[arg-type, unused-ignore]
         return lambda values: values[name]  # type: ignore[return-value]
 
 
