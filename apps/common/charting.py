@@ -119,8 +119,8 @@ def month_chart(
     traces.extend(_line(labels, item, digits=digits, percent=percent) for item in series)
     shapes: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    yaxis: dict[str, Any] = {"tickformat": ".0%" if percent else f".{min(digits, 2)}f"}
-    top = max((v for v in _numbers(series)), default=0.0)
+    top = max((abs(v) for v in _numbers(series)), default=0.0)
+    yaxis: dict[str, Any] = {"tickformat": _tick_format(top, digits=digits, percent=percent)}
     if psi_bands:
         ceiling = max(top * 1.12, 0.28)
         yaxis["range"] = [0, ceiling]
@@ -151,7 +151,8 @@ def bar_chart(
     """Bars side by side, one group for each label; the champion's are hatched."""
     traces = [_bars(labels, item, digits=digits, percent=percent) for item in series]
     shapes = [] if baseline is None else [_limit_line(Limit(baseline, "", "quiet"))]
-    yaxis = {"rangemode": "tozero", "tickformat": ".0%" if percent else ""}
+    top = max((abs(v) for v in _numbers(series)), default=0.0)
+    yaxis = {"rangemode": "tozero", "tickformat": _tick_format(top, digits=0, percent=percent)}
     xaxis: dict[str, Any] = {"type": "category"}
     if max((len(label) for label in labels), default=0) > 4:
         xaxis["tickangle"] = -35 if len(labels) > 4 else 0
@@ -290,6 +291,13 @@ def _bars(labels: Sequence[str], item: Series, *, digits: int, percent: bool) ->
         "marker": marker,
         "hovertemplate": "%{y:" + (f".{digits}%" if percent else f".{digits}f") + "}",
     }
+
+
+def _tick_format(top: float, *, digits: int, percent: bool) -> str:
+    """As many decimals as tell the ticks of such figures apart; big numbers are left to Plotly."""
+    if percent:
+        return ".0%" if top >= 0.05 else ".1%" if top >= 0.005 else ".2%"
+    return f".{min(digits, 2)}f" if digits and top <= 1 else ","
 
 
 def _month_axis(months: Sequence[str]) -> dict[str, Any]:

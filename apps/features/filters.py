@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from apps.common.charting import PSI_ACT, PSI_WATCH
+from apps.common.ordering import StableOrderingFilter
 from apps.features.models import Feature, FeatureSet
 from apps.features.querysets import FeatureQuerySet
 
@@ -34,7 +35,7 @@ class FeatureFilter(django_filters.FilterSet):
     feature_set = django_filters.CharFilter(field_name="feature_set__name")
     dtype = django_filters.MultipleChoiceFilter(choices=Feature.Dtype.choices)
     drift = django_filters.MultipleChoiceFilter(choices=DRIFT, method="by_drift")
-    sort = django_filters.OrderingFilter(
+    sort = StableOrderingFilter(
         fields=[
             ("name", "name"),
             ("feature_set__entity", "entity"),

@@ -63,8 +63,14 @@ def set_list(request: HttpRequest) -> HttpResponse:
     rows = (
         FeatureSet.objects.current()
         .with_owner()
-        .annotate(feature_count=Count("features", distinct=True), model_count=Count("registered_models"))
-        .prefetch_related(Prefetch("materialisations", Materialisation.objects.order_by("base_ym")))
+        .annotate(
+            feature_count=Count("features", distinct=True),
+            model_count=Count("registered_models", distinct=True),
+        )
+        .order_by("name")
+        .prefetch_related(
+            Prefetch("materialisations", Materialisation.objects.order_by("base_ym"), to_attr="months")
+        )
     )
     filtered = FeatureSetFilter(request.GET, queryset=rows)
     page = Paginator(filtered.qs, PER_PAGE).get_page(request.GET.get("page"))

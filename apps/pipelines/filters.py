@@ -6,6 +6,7 @@ import django_filters
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from apps.common.ordering import StableOrderingFilter
 from apps.pipelines.models import PipelineRun, Template
 
 
@@ -17,7 +18,7 @@ class RunFilter(django_filters.FilterSet):
     pipeline = django_filters.CharFilter(field_name="pipeline__name")
     model = django_filters.AllValuesMultipleFilter(field_name="pipeline__registered_model__name")
     base_ym = django_filters.CharFilter(field_name="base_ym")
-    sort = django_filters.OrderingFilter(
+    sort = StableOrderingFilter(
         fields=[
             ("id", "run"),
             ("pipeline__name", "pipeline"),

@@ -35,9 +35,13 @@ STOP_POLLING = 286
 @never_cache
 def run_list(request: HttpRequest) -> HttpResponse:
     access.require(request.user, "view")
-    rows = PipelineRun.objects.with_subject().annotate(
-        step_count=Count("steps"),
-        steps_done=Count("steps", filter=Q(steps__state=StepRun.State.SUCCEEDED)),
+    rows = (
+        PipelineRun.objects.with_subject()
+        .annotate(
+            step_count=Count("steps"),
+            steps_done=Count("steps", filter=Q(steps__state=StepRun.State.SUCCEEDED)),
+        )
+        .order_by("-id")
     )
     filtered = RunFilter(request.GET, queryset=rows)
     page = Paginator(filtered.qs, PER_PAGE).get_page(request.GET.get("page"))

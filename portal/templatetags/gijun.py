@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from apps.common import access
 from apps.common.charting import PSI_ACT, Chart, month_label, psi_band
 from portal.icons import ICONS
+from portal.trail import page_of, words_for
 
 register = template.Library()
 
@@ -55,6 +56,18 @@ STATUS: dict[str, tuple[str, str, Any]] = {
     "LOST": ("act", "warn", gettext_lazy("Not heard from")),
 }
 
+#: words of other choices, where the value itself is no word for a person
+WORDS: dict[str, Any] = {
+    "MANUAL": gettext_lazy("by hand"),
+    "REST": gettext_lazy("by API"),
+    "SCHEDULE": gettext_lazy("by schedule"),
+    "TRAINING": gettext_lazy("Training"),
+    "MONITORING": gettext_lazy("Monitoring"),
+    "MATERIALISE": gettext_lazy("Materialise"),
+    "NUMERIC": gettext_lazy("number"),
+    "CATEGORY": gettext_lazy("category"),
+}
+
 BAND_WORDS: dict[str, Any] = {
     "stable": gettext_lazy("stable"),
     "watch": gettext_lazy("watch"),
@@ -81,6 +94,15 @@ def status(value: Any) -> SafeString:
     key = str(value).upper()
     tone, name, word = STATUS.get(key, ("quiet", "dot", key.replace("_", " ").capitalize()))
     return format_html('<span class="pill {}">{}{}</span>', tone, icon(name), word)
+
+
+@register.filter
+def word(value: Any) -> str:
+    """The word for a state, a stage, a template or a trigger, without the pill."""
+    key = str(value).upper()
+    if key in STATUS:
+        return str(STATUS[key][2])
+    return str(WORDS.get(key, value))
 
 
 @register.simple_tag
@@ -260,6 +282,17 @@ def person(user: Any, missing: str = "") -> dict[str, Any]:
 def may(user: Any, action: str) -> bool:
     """``{% if user|may:"runs.start" %}``: the same table that the services ask."""
     return access.may(user, action)
+
+
+@register.filter
+def action_words(action: str) -> str:
+    """What an audit event's actor did, in words."""
+    return words_for(action)
+
+
+@register.filter
+def event_href(event: Any) -> str:
+    return page_of(event.object_type, event.object_id, event.object_label)
 
 
 @register.filter
