@@ -98,12 +98,8 @@ class PmmlScorer:
             "columns": [item.name for item in self._inputs],
             "data": [[_json_value(row[item.name], item) for item in self._inputs] for row in rows],
         }
-        answer = json.loads(self._model.predict(json.dumps(question, allow_nan=False)))
-        position = next((answer["columns"].index(n) for n in _OUTPUTS if n in answer["columns"]), None)
-        if position is None:
-            raise PackageDamaged(
-                f"the PMML file gives {answer['columns']}, not a probability of class 1", field="model.pmml"
-            )
+        answer = json.loads(self._jvm.predict(self._model, json.dumps(question, allow_nan=False)))
+        position = next(answer["columns"].index(name) for name in _OUTPUTS if name in answer["columns"])
         values = [values[position] for values in answer["data"]]
         for offset, value in enumerate(values):
             if not isinstance(value, int | float):
@@ -122,6 +118,11 @@ class PmmlScorer:
                 jvm.end()
         finally:
             _one_jvm.release()
+
+    def __del__(self) -> None:
+        # an owner that forgot to close must not keep the next one waiting for ever
+        if getattr(self, "_is_open", False):
+            self.close()
 
     def __enter__(self) -> PmmlScorer:
         return self
@@ -165,9 +166,24 @@ class _Jvm:
         from pypmml.jvm import PMMLError
 
         try:
-            return Model.fromString(text)
-        except (PMMLError, Py4JError) as error:
+            model = Model.fromString(text)
+            outputs = list(model.outputNames)
+        # a file without a model gives a proxy of nothing
+        except (PMMLError, Py4JError, AttributeError, TypeError) as error:
             raise PackageDamaged(f"pypmml cannot load the PMML file: {error}", field="model.pmml") from error
+        if not set(outputs) & set(_OUTPUTS):
+            raise PackageDamaged(
+                f"the PMML file gives {outputs}, not a probability of class 1", field="model.pmml"
+            )
+        return model
+
+    def predict(self, model: Any, question: str) -> str:
+        from py4j.protocol import Py4JError
+
+        try:
+            return str(model.predict(question))
+        except Py4JError as error:
+            raise PackageError(f"the JVM did not score: {error}") from error
 
     def end(self) -> None:
         try:
