@@ -1,10 +1,10 @@
-"""Pages of the model registry; mounted at the root, because models and reviews are both places of their own."""
+"""Pages of the registry, mounted at the root: models and reviews are both places of their own."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from apps.models import views
+from apps.models import review_views, views
 
 app_name = "models"
 
@@ -13,7 +13,12 @@ urlpatterns = [
     path("models/comparisons/<int:pk>/", views.comparison, name="comparison"),
     path("models/<slug:name>/", views.detail, name="detail"),
     path("models/<slug:name>/v<int:number>/", views.version, name="version"),
-    path("reviews/", views.review_list, name="reviews"),
-    path("reviews/<int:pk>/", views.review, name="review"),
-    path("reviews/<int:pk>/decide/", views.decide, name="decide"),
+    path(
+        "models/<slug:name>/v<int:number>/request-review/",
+        review_views.request_review,
+        name="request",
+    ),
+    path("reviews/", review_views.review_list, name="reviews"),
+    path("reviews/<int:pk>/", review_views.review, name="review"),
+    path("reviews/<int:pk>/decide/", review_views.decide, name="decide"),
 ]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.pipelines.querysets import (
     PipelineQuerySet,
@@ -77,6 +80,12 @@ class Schedule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pipeline} monthly"
+
+    @property
+    def next_due_at(self) -> datetime:
+        from apps.pipelines.schedules import next_due
+
+        return next_due(self, timezone.now())
 
 
 class PipelineRun(models.Model):

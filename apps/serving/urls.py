@@ -10,6 +10,7 @@ app_name = "serving"
 
 urlpatterns = [
     path("serving/", views.endpoint_list, name="list"),
+    path("serving/new/", views.create, name="create"),
     path("serving/approve/<int:pk>/", views.approve, name="approve"),
     path("serving/<slug:name>/", views.detail, name="detail"),
     path("serving/<slug:name>/status/", views.status, name="status"),
