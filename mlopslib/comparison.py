@@ -21,7 +21,7 @@ from mlopslib.metrics.ranking import (
     paired_delong,
     paired_delong_clustered,
 )
-from mlopslib.metrics.resample import resample_differences
+from mlopslib.metrics.resample import REPLICATES, resample_differences
 
 Verdict = Literal["BETTER", "NOT_WORSE", "WORSE", "CANNOT_TELL"]
 
@@ -132,14 +132,15 @@ def compare_models(
     champion_label: str = "champion",
     challenger_label: str = "challenger",
     seed: int = 20261122,
+    replicates: int = REPLICATES,
 ) -> ComparisonReport:
     """Compare two models on the same customers in the same months.
 
     A month's AUC difference has the interval of the paired DeLong test. The pooled one is taken over the
     rows of all months together; because a customer returns each month, its variance adds DeLong's placement
     values within each customer first (`paired_delong_clustered`). Intervals of KS and lift differences come
-    from 400 draws of whole customers. All intervals are two-sided 95 %, for one look; a policy that looks
-    each month and acts on the first BETTER will be wrong more often than one in forty.
+    from `replicates` draws of whole customers. All intervals are two-sided 95 %, for one look; a policy that
+    looks each month and acts on the first BETTER will be wrong more often than one in forty.
 
     The verdict is that of the pooled AUC interval (`verdict_of`): BETTER if it lies above 0, NOT_WORSE if
     above ``-margin_auc``, WORSE if below 0 without being NOT_WORSE, else CANNOT_TELL. CANNOT_TELL also when
@@ -157,6 +158,8 @@ def compare_models(
         Names for the sentence, such as ``"v3"``.
     seed
         Of the draws; a month's draws do not depend on which other months there are.
+    replicates
+        How many draws; AUC, verdict and sentence need none.
 
     Raises
     ------
@@ -179,7 +182,7 @@ def compare_models(
     if not margin_auc >= 0:
         raise InvalidInput(f"margin_auc is {margin_auc}: it may not be negative", field="margin_auc")
     clean = {validate_ym(ym): _clean(ym, months[ym]) for ym in sorted(months)}
-    rows = [_month(ym, scores, margin_auc, seed) for ym, scores in clean.items()]
+    rows = [_month(ym, scores, margin_auc, seed, replicates) for ym, scores in clean.items()]
     worse = [row["base_ym"] for row in rows if row["auc_difference"] and row["auc_difference"]["value"] < 0]
     measured = [clean[row["base_ym"]] for row in rows if row["auc_difference"]]
     report: dict[str, Any] = {
@@ -207,7 +210,7 @@ def compare_models(
     pool = _concatenate(measured)
     paired = paired_delong_clustered(pool.target, pool.challenger, pool.champion, pool.cluster)
     verdict = verdict_of(paired.low, paired.high, margin=margin_auc)
-    pooled = _figures(pool, paired, np.random.default_rng([seed, 0]))
+    pooled = _figures(pool, paired, np.random.default_rng([seed, 0]), replicates)
     pooled |= {"verdict": verdict, "reason": "", "customers": int(pool.cluster.max()) + 1}
     mde = _POWER_80 * paired.standard_error
     return ComparisonReport(
@@ -276,13 +279,13 @@ def _concatenate(months: list[_Scores]) -> _Scores:
     )
 
 
-def _month(ym: str, scores: _Scores, margin: float, seed: int) -> dict[str, Any]:
+def _month(ym: str, scores: _Scores, margin: float, seed: int, replicates: int) -> dict[str, Any]:
     positives = int(scores.target.sum())
     if not 0 < positives < len(scores.target):
         return {"base_ym": ym, **_no_figures(scores, positives)}
     paired = paired_delong(scores.target, scores.challenger, scores.champion)
     verdict = verdict_of(paired.low, paired.high, margin=margin)
-    figures = _figures(scores, paired, np.random.default_rng([seed, int(ym)]))
+    figures = _figures(scores, paired, np.random.default_rng([seed, int(ym)]), replicates)
     return {"base_ym": ym, **figures, "verdict": verdict, "reason": ""}
 
 
@@ -305,9 +308,11 @@ def _no_figures(scores: _Scores, positives: int) -> dict[str, Any]:
     return {**counts, **dict.fromkeys(_FIGURES), "verdict": "CANNOT_TELL", "reason": reason}
 
 
-def _figures(scores: _Scores, paired: PairedAuc, rng: np.random.Generator) -> dict[str, Any]:
+def _figures(scores: _Scores, paired: PairedAuc, rng: np.random.Generator, replicates: int) -> dict[str, Any]:
     target, champion, challenger = scores.target, scores.champion, scores.challenger
-    drawn = resample_differences(target, challenger, champion, scores.cluster, rng=rng, share=TOP_SHARE)
+    drawn = resample_differences(
+        target, challenger, champion, scores.cluster, rng=rng, share=TOP_SHARE, replicates=replicates
+    )
     ks_both = ks(target, champion), ks(target, challenger)
     lift_both = (
         lift_at(target, champion, share=TOP_SHARE),
