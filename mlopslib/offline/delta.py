@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -75,19 +75,26 @@ def snapshot(path: Path, *, version: int | None = None, only: tuple[str, str] | 
         raise OfflineStoreError(
             f"table {path.name!r} uses Delta features that are not read here: {', '.join(sorted(foreign))}"
         )
-    filters = [(only[0], "=", only[1])] if only else None
-    uris = table.file_uris(partition_filters=filters)
     return Snapshot(
         name=path.name,
         version=table.version(),
         schema=pa.schema(table.schema().to_arrow()),
         partition_columns=tuple(table.metadata().partition_columns),
-        files=tuple(sorted(_local_path(uri) for uri in uris)),
+        files=_files(path, table, only),
     )
 
 
-def _local_path(uri: str) -> str:
-    return unquote(urlsplit(uri).path if uri.startswith("file:") else uri)
+def _files(path: Path, table: DeltaTable, only: tuple[str, str] | None) -> tuple[str, ...]:
+    """Paths of the data files, in the order in which they were written."""
+    added = pa.table(table.get_add_actions(flatten=True))
+    if only is not None and added.num_rows:
+        column, value = only
+        added = added.filter(pc.equal(added.column(f"partition.{column}"), value))
+    written = sorted(
+        zip(added.column("modification_time").to_pylist(), added.column("path").to_pylist(), strict=True)
+    )
+    # the log writes paths as parts of an address: percent signs are escapes
+    return tuple(str(path / unquote(name)) for _, name in written)
 
 
 Rows: TypeAlias = "pa.Table | pa.RecordBatchReader"

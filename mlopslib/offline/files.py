@@ -127,7 +127,7 @@ def _parquet_fault(path: Path, error: Exception) -> InvalidInput:
 
 
 def _parquet_reader(path: Path, names: dict[str, str], faults: list[Exception]) -> pa.RecordBatchReader:
-    file = pq.ParquetFile(path)
+    file = pq.ParquetFile(path, page_checksum_verification=True)
     given = pa.schema([file.schema_arrow.field(name).with_name(new) for name, new in names.items()])
     schema = stored_schema(given)
 

@@ -20,6 +20,7 @@ anything else             refused, with the column's name
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -82,6 +83,9 @@ def _series_to_arrow(name: str, series: pd.Series) -> pa.Array:
 
     if series.dtype == object:
         kind = pd.api.types.infer_dtype(series, skipna=True)
+        # a datetime is a date to Python; as a DATE it would lose its time
+        if kind == "date" and any(isinstance(value, datetime) for value in series.dropna()):
+            kind = "mixed dates and datetimes"
         if kind not in _OBJECT_KINDS:
             raise InvalidInput(
                 f"column {name!r} holds values of kind {kind!r}: "
