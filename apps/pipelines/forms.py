@@ -14,6 +14,7 @@ from apps.features.models import FeatureSet
 from apps.models.models import RegisteredModel
 from apps.pipelines import services
 from apps.pipelines.models import Pipeline, Template
+from apps.pipelines.words import template_word
 from mlopslib.errors import GijunError
 
 #: a choice that makes its pipeline first: "new/materialise/cust_balance"
@@ -33,7 +34,7 @@ def subjects(user: Any) -> list[Subject]:
     """Pipelines that `user` may start, then what `user` may make a pipeline of."""
     pipelines = list(Pipeline.objects.with_subject())
     found = [
-        Subject(str(row.pk), f"{row.name} ({row.get_template_display()})", row.template)
+        Subject(str(row.pk), f"{row.name} ({template_word(row.template)})", row.template)
         for row in pipelines
         if may(user, right_to_start(row.template))
     ]
@@ -60,7 +61,9 @@ def right_to_start(template: str) -> str:
 
 
 def _new(template: Template, name: str) -> Subject:
-    return Subject(f"{NEW}/{template}/{name}", f"{name} ({template.label}, {_('new pipeline')})", template)
+    return Subject(
+        f"{NEW}/{template}/{name}", f"{name} ({template_word(template)}, {_('new pipeline')})", template
+    )
 
 
 class StartForm(forms.Form):

@@ -21,8 +21,8 @@ from apps.pipelines import services
 from apps.pipelines.filters import RunFilter
 from apps.pipelines.forms import NEW, StartForm, pipeline_of, right_to_start, subjects
 from apps.pipelines.models import Artifact, Pipeline, PipelineRun, StepLog, StepRun, Template
+from apps.pipelines.words import step_word, template_guide
 from mlopslib.errors import GijunError
-from mlopslib.steps import STEP_TITLES
 
 PER_PAGE = 50
 TAIL_CHUNKS = 200
@@ -116,7 +116,7 @@ def start(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, _("Run %(pk)s has been started.") % {"pk": run.pk})
             return redirect(run)
-    context = {"form": form, "choices": choices}
+    context = {"form": form, "choices": choices, "guide": template_guide()}
     return render(request, "pipelines/start.html", context, status=422 if form.errors else 200)
 
 
@@ -196,9 +196,9 @@ def _live(request: HttpRequest, run: PipelineRun) -> dict[str, Any]:
     user = request.user
     return {
         "run": run,
-        "steps": [{"row": step, "title": _(STEP_TITLES.get(step.name, step.name))} for step in steps],
+        "steps": [{"row": step, "title": step_word(step.name)} for step in steps],
         "shown": shown,
-        "shown_title": _(STEP_TITLES.get(shown.name, shown.name)) if shown else "",
+        "shown_title": step_word(shown.name) if shown else "",
         "asked_step": asked if shown and str(shown.position) == asked else "",
         "log_tail": _tail(shown) if shown else "",
         "shown_metrics": _pretty(shown.metrics) if shown and shown.metrics and run.is_terminal else "",
