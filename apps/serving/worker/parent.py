@@ -19,6 +19,8 @@ _ROOT = Path(__file__).resolve().parents[3]
 _TICK_SECONDS = 0.1
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 10.0
+#: a worker none of whose processes ever listened ends after this many starts of one of them
+_STARTS_BEFORE_GIVING_UP = 3
 #: a process that lived this long did not die of its start
 _HEALTHY_SECONDS = 30.0
 #: beyond the drain and the last requests
@@ -32,6 +34,7 @@ class _Child:
     #: read end of a pipe; one byte comes when the process listens
     ready: int = -1
     is_listening: bool = False
+    starts: int = 0
     started_at: float = 0.0
     pause: float = _FIRST_PAUSE_SECONDS
     restart_at: float = 0.0
@@ -56,7 +59,16 @@ class Parent:
             self._wait_for_news()
             for child in self._children:
                 self._look_after(child)
+            if self._is_hopeless:
+                print("no serving process starts; see above", file=sys.stderr)
+                return max(self._stop(), 1)
         return self._stop()
+
+    @property
+    def _is_hopeless(self) -> bool:
+        return not self._is_announced and any(
+            child.process is None and child.starts >= _STARTS_BEFORE_GIVING_UP for child in self._children
+        )
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._is_stopping:
@@ -82,6 +94,7 @@ class Parent:
         )
         os.close(writer)
         child.ready, child.is_listening, child.started_at = reader, False, time.monotonic()
+        child.starts += 1
 
     def _wait_for_news(self) -> None:
         waiting = [child for child in self._children if child.ready >= 0]

@@ -59,7 +59,7 @@ class Slots:
 
     by_name: dict[str, Slot] = field(default_factory=dict)
     #: endpoint -> what answers; the only thing that requests read
-    served: Mapping[str, Served] = MappingProxyType({})
+    served: Mapping[str, Served] = field(default_factory=dict)
     #: the first look at the manifests is over
     is_settled: bool = False
     is_draining: bool = False
