@@ -16,7 +16,7 @@ Dtype = Literal["numeric", "category"]
 
 
 def check_identifier(name: str, *, field: str = "name") -> str:
-    if not IDENTIFIER.match(name):
+    if not IDENTIFIER.fullmatch(name):
         raise DefinitionInvalid(
             f"{name!r} is not a name: use a lower-case letter, then letters, digits or _ (63 at most)",
             field=field,
