@@ -23,7 +23,7 @@ from tests.factories import make_feature_set, make_user
 from tests.parts import ROOT
 
 #: seconds; short, so that a lost lease is soon seen
-LEASE = 3
+LEASE = 4
 
 
 def database_url() -> str:

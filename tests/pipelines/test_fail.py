@@ -17,7 +17,9 @@ pytestmark = pytest.mark.database
 Start = Callable[..., PipelineRun]
 
 
-def test_refused_data_ends_the_run_with_code_message_and_field(start: Start) -> None:
+def test_refused_data_ends_the_run_with_its_reason_and_a_resumed_run_keeps_what_succeeded(
+    start: Start, toys: Path
+) -> None:
     run = drive(start("toy_first", "toy_refused", "toy_second"))
     reason = {
         "code": "empty-month",
@@ -33,6 +35,14 @@ def test_refused_data_ends_the_run_with_code_message_and_field(start: Start) -> 
     assert "looking at the month" in StepLog.objects.get(step=refused).text
     assert AuditEvent.objects.get(action="run.failed").data["error"] == reason
 
+    (toys / "go on").touch()
+    run = resume_run(actor=run.requested_by, run=run)
+    assert (run.status, run.error, run.finished_at) == ("PENDING", {}, None)
+    assert drive(run).status == "SUCCEEDED"
+    assert list(run.steps.values_list("attempt", flat=True)) == [1, 2, 1]
+    assert run.steps.get(position=1).finished_at == first.finished_at
+    assert run.steps.get(position=3).metrics == {"inputs": ["first"]}
+
 
 def test_unplanned_error_is_named_and_its_traceback_is_in_the_log(start: Start) -> None:
     run = drive(start("toy_broken"))
@@ -46,18 +56,3 @@ def test_result_that_json_cannot_hold_is_refused_whole(start: Start) -> None:
     run = drive(start("toy_nan"))
     assert (run.status, run.error["code"]) == ("FAILED", "result-invalid")
     assert not Artifact.objects.exists()
-
-
-def test_resumed_run_keeps_what_succeeded_and_tries_the_rest(start: Start, toys: Path) -> None:
-    run = drive(start("toy_first", "toy_refused", "toy_second"))
-    first = run.steps.get(position=1)
-    assert run.status == "FAILED"
-    run = resume_run(actor=run.requested_by, run=run)
-    assert (run.status, run.error, run.finished_at) == ("PENDING", {}, None)
-    (toys / "go on").touch()
-    drive(run)
-    assert run.status == "SUCCEEDED"
-    after = run.steps.get(position=1)
-    assert (after.attempt, after.finished_at) == (1, first.finished_at)
-    assert run.steps.get(position=2).attempt == 2
-    assert run.steps.get(position=3).metrics == {"inputs": ["first"]}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection, transaction
 
 from apps.pipelines import child, executor, states
 from apps.pipelines.errors import EXIT_STOPPED, FenceLost
@@ -50,8 +50,9 @@ def test_step_that_dies_twice_is_not_tried_a_third_time(
 
 
 def test_step_without_memory_fails_with_that_reason(start: Start) -> None:
-    run = drive(start("toy_hungry"))
-    assert run.status == "FAILED"
+    run = start("toy_hungry")
+    run.steps.update(deaths=1)
+    assert drive(run).status == "FAILED"
     assert "out of memory" in run.error["message"]
 
 
@@ -158,26 +159,51 @@ def test_step_longer_than_its_lease_is_kept(
 def test_supervisor_that_cannot_heartbeat_ends_its_step_before_the_lease_does(
     start: Start, toys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(step_id: int, fence: int) -> bool:
-        raise OperationalError("the database is away")
+    kept, really_keep = [time.monotonic()], states.keep_lease
 
-    monkeypatch.setattr(states, "keep_lease", away)
+    def keep_until_the_step_runs(step_id: int, fence: int) -> bool:
+        if list(toys.glob("pids-*")):
+            raise OperationalError("the database is away")
+        kept.append(time.monotonic())
+        return really_keep(step_id, fence)
+
+    monkeypatch.setattr(states, "keep_lease", keep_until_the_step_runs)
     run = start("toy_slow")
     step = run.steps.get()
-    fence = executor.claim(step.pk)
-    claimed = time.monotonic()
-    executor.supervise(step.pk, fence)
-    assert time.monotonic() - claimed < LEASE
+    executor.supervise(step.pk, executor.claim(step.pk))
+    assert time.monotonic() - kept[-1] < LEASE
     assert not any(map(is_alive, pids_of_slow_step(toys)))
     step.refresh_from_db()
     assert step.state == "RUNNING"
+
+
+def test_database_that_goes_away_for_a_moment_costs_no_step(
+    start: Start, toys: Path, background: Callable[..., threading.Thread]
+) -> None:
+    run = start("toy_slow")
+    thread = background(executor.work, run.steps.get().pk)
+    pids_of_slow_step(toys)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+    else:
+        with transaction.atomic():  # nobody else can write meanwhile
+            time.sleep(LEASE / 2)
+    (toys / "go on").touch()
+    thread.join()
+    step = run.steps.get()
+    assert (step.state, step.attempt) == ("SUCCEEDED", 1)
 
 
 def test_step_that_takes_too_long_fails(start: Start, toys: Path, settings: Any) -> None:
     settings.STEP_TIMEOUT_SECONDS = 2
     run = drive(start("toy_slow"))
     assert (run.status, run.error["code"], run.error["step"]) == ("FAILED", "timeout", "toy_slow")
-    assert not any(map(is_alive, pids_of_slow_step(toys)))
+    pids = [int(pid) for path in toys.glob("pids-*") for pid in path.read_text().split()]
+    assert not any(map(is_alive, pids))
 
 
 def test_worker_that_leaves_in_good_order_hands_its_step_back(
