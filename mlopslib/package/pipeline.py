@@ -31,30 +31,37 @@ from mlopslib.scoring.contract import Input, read_inputs
 from mlopslib.scoring.pmml import java_home
 
 
+def known_columns(
+    contract: Mapping[str, Any], columns: Mapping[str, npt.NDArray[Any]]
+) -> dict[str, npt.NDArray[Any]]:
+    """The inputs with unseen categories missing: what PMML makes of them before an expression reads them."""
+    known = {}
+    for item in read_inputs(contract):
+        values = columns[item.name]
+        if item.is_number:
+            known[item.name] = np.asarray(values, dtype=np.float64)
+        else:
+            levels = set(item.categories or ())
+            known[item.name] = np.array([v if v in levels else None for v in values], dtype=object)
+    return known
+
+
 def model_frame(contract: Mapping[str, Any], columns: Mapping[str, npt.NDArray[Any]]) -> pd.DataFrame:
     """The columns that the booster sees, in its order, from whole input columns.
 
     Numbers are floats with NaN; categories become pandas categoricals, unseen ones missing.
     """
-    names = [item["name"] for item in contract["inputs"]]
+    known = known_columns(contract, columns)
     derived = {item["name"]: item["expression"] for item in contract["derived"]}
-    levels = {item["name"]: set(item["categories"]) for item in contract["inputs"] if item["categories"]}
-    # what PMML does: an unseen category is missing before an expression reads it
-    columns = {
-        name: np.array([value if value in levels[name] else None for value in columns[name]], dtype=object)
-        if name in levels
-        else np.asarray(columns[name], dtype=np.float64)
-        for name in names
-    }
     data: dict[str, Any] = {}
     for column in contract["model_columns"]:
         name = column["name"]
         if name in derived:
-            data[name] = parse_expression(derived[name], columns=names).to_numpy(columns)
+            data[name] = parse_expression(derived[name], columns=list(known)).to_numpy(known)
         elif column["type"] == "category":
-            data[name] = as_category(columns[name], column["categories"])
+            data[name] = as_category(known[name], column["categories"])
         else:
-            data[name] = columns[name]
+            data[name] = known[name]
     return pd.DataFrame(data)
 
 

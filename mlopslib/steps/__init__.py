@@ -1,14 +1,13 @@
-"""The steps of a run, one module each; a template is an ordered list of their names."""
+"""The steps of each run template: one module each, with a function ``run(ctx) -> StepResult``."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import cast
 
 from mlopslib.errors import InvalidInput
 from mlopslib.steps.base import Step
 
-#: template -> the names of its steps, in order
+#: what a run of each template does, in order
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "training": (
         "extract",
@@ -25,28 +24,32 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "materialise": ("materialise",),
 }
 
-#: where a step of one template is not the module of its name
-_MODULES = {("monitoring", "extract"): "extract_month"}
-
 STEP_TITLES: dict[str, str] = {
-    "extract": "Extract",
-    "validate_data": "Validate data",
-    "prepare": "Prepare",
+    "extract": "Extract features and target",
+    "validate_data": "Validate the data",
+    "prepare": "Prepare train and test",
     "train": "Train",
     "evaluate": "Evaluate",
     "validate_oot": "Validate out of time",
-    "package": "Package",
-    "register": "Register",
-    "compare": "Compare",
+    "package": "Package and prove parity",
+    "register": "Register the version",
+    "compare": "Compare with the champion",
     "score": "Score",
     "monitor": "Monitor",
-    "materialise": "Materialise",
+    "materialise": "Materialise the feature set",
 }
+
+#: steps whose module is not called as they are
+_MODULES = {("monitoring", "extract"): "extract_month"}
 
 
 def get_step(template: str, name: str) -> Step:
-    """The function of a step; its module, and what it needs, is imported now and not before."""
+    """The function of a step; its module (and what that needs) is imported now and not before.
+
+    Raises InvalidInput for a step that the template does not have.
+    """
     if name not in TEMPLATES.get(template, ()):
-        raise InvalidInput(f"the {template} template has no step {name!r}", field="step")
+        raise InvalidInput(f"the template {template!r} has no step {name!r}", field="step")
     module = import_module(f"mlopslib.steps.{_MODULES.get((template, name), name)}")
-    return cast(Step, module.run)
+    step: Step = module.run
+    return step
