@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
 from django.http import Http404, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from mlopslib.errors import AccessDenied, ArtifactMissing, Conflict, GijunError, TableNotFound
+
+logger = logging.getLogger(__name__)
 
 _STATUS: list[tuple[type[GijunError], int]] = [
     (AccessDenied, 403),
@@ -41,6 +45,13 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if isinstance(exc, GijunError):
         body = problem(exc)
         return Response(body, status=body["status"], content_type="application/problem+json")
+    if isinstance(exc, OperationalError):
+        # the database is away or busy: worth another try, and no fault of the request
+        logger.exception("the database did not answer")
+        body = {"type": "database-busy", "title": "the database did not answer: try again", "status": 503}
+        return Response(
+            body, status=503, headers={"Retry-After": "5"}, content_type="application/problem+json"
+        )
     response = drf_exception_handler(exc, context)
     if response is None:
         return None

@@ -93,8 +93,8 @@ def make_feature_set(
         sql_sha256=sha256(values["sql"]),
         **values,
     )
-    for position, spec in enumerate(specs):
-        Feature.objects.create(
+    Feature.objects.bulk_create(
+        Feature(
             feature_set=feature_set,
             position=position,
             name=spec.name,
@@ -102,6 +102,8 @@ def make_feature_set(
             engine_type="double" if spec.dtype == "numeric" else "varchar",
             description=spec.description,
         )
+        for position, spec in enumerate(specs)
+    )
     return feature_set
 
 
@@ -236,8 +238,8 @@ def make_evaluations(version: ModelVersion) -> None:
     lift = 0.01 * version.number
     pairs = [("TRAIN", "", 64_000, 0.80), ("TEST", "", 16_000, 0.77), ("OOT", "", 60_000, 0.75)]
     pairs += [("OOT", ym, 20_000, 0.76 - 0.01 * i) for i, ym in enumerate(version.card["oot_months"])]
-    for dataset, base_ym, rows, auc in pairs:
-        Evaluation.objects.create(
+    Evaluation.objects.bulk_create(
+        Evaluation(
             version=version,
             dataset=dataset,
             base_ym=base_ym,
@@ -251,11 +253,15 @@ def make_evaluations(version: ModelVersion) -> None:
             score_psi=None if dataset in ("TRAIN", "TEST") else 0.031,
             details={"deciles": lift_rows(rows=rows)},
         )
-    for base_ym in version.card["oot_months"]:
-        for index, ref in enumerate(version.definition["features"]):
-            FeatureDrift.objects.create(
-                version=version, base_ym=base_ym, feature=ref["column"], psi=round(0.02 + 0.05 * index, 4)
-            )
+        for dataset, base_ym, rows, auc in pairs
+    )
+    FeatureDrift.objects.bulk_create(
+        FeatureDrift(
+            version=version, base_ym=base_ym, feature=ref["column"], psi=round(0.02 + 0.05 * index, 4)
+        )
+        for base_ym in version.card["oot_months"]
+        for index, ref in enumerate(version.definition["features"])
+    )
 
 
 def lift_rows(*, rows: int = 20_000, top: float = 3.0) -> list[dict[str, Any]]:

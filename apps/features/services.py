@@ -14,7 +14,7 @@ from apps.features.models import Feature, FeatureProfile, FeatureSet, Materialis
 from mlopslib.artifacts import sha256_of
 from mlopslib.dates import date_params, validate_ym
 from mlopslib.definition import Dtype, FeatureSpec, check_identifier
-from mlopslib.errors import Conflict, DefinitionInvalid, SqlRejected
+from mlopslib.errors import Conflict, DefinitionInvalid, OfflineStoreError, SqlRejected
 from mlopslib.offline.base import Column, OfflineStore
 from mlopslib.sql import guard_select, render_sql, tables_in
 
@@ -53,9 +53,7 @@ def create_feature_set(
     check_identifier(entity, field="entity")
     check_identifier(entity_key, field="entity_key")
     _check_words(title=title, entity=entity, domain=domain)
-    rendered = render_sql(sql, date_params(_SAMPLE_YM))
-    guard_select(rendered, tables=store.list_tables())
-    columns = store.describe_sql(rendered)
+    rendered, columns = _understand(sql, store)
     specs = _match_features(columns, entity_key=entity_key, features=features)
     engine_types = {column.name: column.type for column in columns}
     try:
@@ -99,6 +97,17 @@ def create_feature_set(
             f"somebody else published {name} at this moment: look at it, then try again"
         ) from error
     return feature_set
+
+
+def _understand(sql: str, store: OfflineStore) -> tuple[str, list[Column]]:
+    """The query for a sample month, and the columns that the engine says it gives."""
+    try:
+        rendered = render_sql(sql, date_params(_SAMPLE_YM))
+        guard_select(rendered, tables=store.list_tables())
+        return rendered, store.describe_sql(rendered)
+    except (SqlRejected, OfflineStoreError) as error:
+        error.field = error.field or "sql"
+        raise
 
 
 def _check_words(**words: str) -> None:

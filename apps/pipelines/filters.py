@@ -37,6 +37,6 @@ class RunFilter(django_filters.FilterSet):
             | Q(pipeline__registered_model__name__icontains=value)
             | Q(requested_by__username__icontains=value)
         )
-        if value.isdigit():
+        if value.isdecimal() and len(value) < 19:
             condition |= Q(pk=int(value))
         return queryset.filter(condition)
