@@ -138,8 +138,14 @@ class Supervisor:
         self._add(
             "celery",
             [
-                *(*celery, "worker", "--pool=threads", f"--concurrency={self.workers}", "--loglevel=INFO"),
-                *("--without-gossip", "--without-mingle", f"--hostname=worker-{os.getpid()}@%h"),
+                # threads beyond the slots for steps, so that short tasks never wait for a training
+                *(*celery, "worker", "--pool=threads", f"--concurrency={self.workers + 6}"),
+                *(
+                    "--loglevel=INFO",
+                    "--without-gossip",
+                    "--without-mingle",
+                    f"--hostname=worker-{os.getpid()}@%h",
+                ),
             ],
         )
         self._add("beat", [*celery, "beat", "--loglevel=WARNING", "--pidfile="])
