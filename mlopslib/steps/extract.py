@@ -7,6 +7,7 @@ from mlopslib.oot import plan_months
 from mlopslib.steps.base import StepContext, StepResult
 from mlopslib.steps.monthly import MonthReader
 from mlopslib.steps.tables import champion_of, check_columns, dataset_columns, put_frame, spec_of
+from mlopslib.training import read_params
 
 
 def run(ctx: StepContext) -> StepResult:
@@ -17,6 +18,8 @@ def run(ctx: StepContext) -> StepResult:
     """
     spec = spec_of(ctx)
     check_columns(spec)
+    # before an hour of reading, not after it
+    read_params(spec.params)
     champion = champion_of(ctx)
     plan = plan_months(ctx.base_ym, spec.windows)
     parts = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -102,8 +103,7 @@ class MonthReader:
         if frame.empty:
             raise EmptyMonth(f"{self._sets[0].name} has no entities in {ym}", field="base_ym")
         for name, ref in self._columns.items():
-            if ref.dtype == "numeric":
-                frame[name] = frame[name].astype("float64")
+            frame[name] = _as_declared(frame[name], ref)
         return frame
 
     def _select(self, ym: str) -> str:
@@ -148,6 +148,19 @@ class MonthReader:
         if (frame["target"].notna() & ~values.isin([0.0, 1.0])).any():
             raise DataError(f"the target is something else than 0, 1 or NULL in {ym}", field="target_sql")
         return pd.Series(values.to_numpy(), index=pd.Index(frame[key]))
+
+
+def _as_declared(column: pd.Series[Any], ref: FeatureRef) -> pd.Series[Any]:
+    """Floats for numbers; a column that is something else than the definition says is refused."""
+    is_number = pd.api.types.is_numeric_dtype(column)
+    if column.notna().any() and is_number != (ref.dtype == "numeric"):
+        found = "numbers" if is_number else "texts"
+        raise DefinitionInvalid(
+            f"{ref.column} of {ref.feature_set} v{ref.version} holds {found}, the definition takes it as "
+            f"{ref.dtype}",
+            field=ref.column,
+        )
+    return column.astype("float64") if ref.dtype == "numeric" else column.astype("str")
 
 
 def _align(entities: pd.Series[str], target: pd.Series[float] | None, ym: str) -> pd.Series[float]:

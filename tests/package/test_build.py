@@ -13,7 +13,7 @@ from mlopslib.definition import Derived
 from mlopslib.errors import ArtifactMissing, PackageDamaged, ParityFailed
 from mlopslib.package import read_package, verify_native, verify_package
 from mlopslib.package.build import build_package
-from mlopslib.package.golden import split_thresholds
+from mlopslib.package.golden import golden_rows, split_thresholds
 from mlopslib.scoring import PmmlScorer
 from tests.small_model import SPEC, make_columns, make_rows, make_source, small_model
 
@@ -86,13 +86,15 @@ def test_package_of_numbers_alone_and_of_categories_alone(tmp_path):
         assert report.max_difference <= 1e-9
 
 
-def test_same_source_makes_the_same_bytes_beside_the_pmml(tmp_path):
-    first = small_model().package.manifest["files"]
-    second = make_source()
-    manifest, _ = build_package(ArtifactStore(tmp_path), second, workdir=tmp_path)
-    files = ArtifactStore(tmp_path).read_json(manifest.sha256)["files"]
-    for name in ("model.txt", "contract.json", "golden.json", "reference.json"):
-        assert files[name] == first[name]
+def test_the_same_data_makes_the_same_trees_and_golden_rows():
+    first, again = small_model().source, make_source()
+    assert again.booster_text == first.booster_text
+    assert again.contract == first.contract and again.reference == first.reference
+    rows = [
+        golden_rows(item.contract, item.sample, item.booster_text, seed=item.spec.seed)
+        for item in (first, again)
+    ]
+    assert rows[0] == rows[1]
 
 
 def test_a_wrong_tree_in_the_pmml_is_shown_with_its_row(tmp_path):

@@ -169,21 +169,19 @@ def test_the_same_run_again_gives_the_same_bytes(world, first_run):
         assert again[name].sha256 == first_run[1][name].sha256, name
 
 
-def test_champion_with_another_version_of_a_column_is_scored_on_its_own(world, champion):
-    """The challenger takes `amt` as a text; the champion still gets its number."""
+def test_champion_keeps_its_own_version_of_a_column(world, champion):
     changed = replace(
         SPEC,
         features=(
+            FeatureRef("balance", 2, "amt", "numeric"),
             FeatureRef("visits", 1, "visits_3m", "numeric"),
-            FeatureRef("balance", 1, "amt", "category"),
         ),
         derived=(),
     )
-    # as a category amt has too many levels to train on, which is what the next step says
-    results, inputs = world.run("training", "202512", until="extract", spec=changed, champion=champion)
+    _, inputs = world.run("training", "202512", until="extract", spec=changed, champion=champion)
     frame = world.frame(inputs["dataset"])
-    assert {"visits_3m", "amt", "champion__amt", "segment", "cnt"} <= set(frame.columns)
-    assert frame["champion__amt"].dtype == "float64"
+    assert np.allclose(frame["amt"], 2 * frame["champion__amt"], equal_nan=True)
+    assert {"visits_3m", "segment", "cnt"} <= set(frame.columns)
 
 
 def test_progress_is_told_for_every_round(world, first_run):
@@ -257,9 +255,16 @@ def test_a_failed_extract_leaves_no_table_half_written(world):
 
 
 def test_a_text_with_too_many_levels_is_refused(world):
-    features = (FeatureRef("balance", 1, "amt", "category"), SPEC.features[3])
+    features = (FeatureRef("balance", 2, "code", "category"), SPEC.features[3])
     error = fails(world, DataError, features=features, derived=())
-    assert error.field == "amt" and "levels" in error.message
+    assert error.field == "code" and "levels" in error.message
+
+
+@pytest.mark.parametrize("column, dtype", [("amt", "category"), ("segment", "numeric")])
+def test_a_column_of_another_type_than_declared_is_refused(world, column, dtype):
+    features = (FeatureRef("balance", 1, column, dtype), SPEC.features[3])
+    error = fails(world, DefinitionInvalid, until="extract", features=features, derived=())
+    assert error.field == column
 
 
 @pytest.mark.parametrize(

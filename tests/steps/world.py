@@ -32,6 +32,15 @@ BALANCE = FeatureSetSpec(
         FeatureSpec("segment", "category"),
     ),
 )
+#: the same column measured otherwise, and a text that is an identifier
+BALANCE_2 = FeatureSetSpec(
+    name="balance",
+    version=2,
+    entity_key="customer_id",
+    sql="SELECT customer_id, amt * 2 AS amt, CONCAT(customer_id, ym) AS code FROM facts "
+    "WHERE ym = '{base_ym}'",
+    features=(FeatureSpec("amt", "numeric"), FeatureSpec("code", "category")),
+)
 VISITS = FeatureSetSpec(
     name="visits",
     version=1,
@@ -108,7 +117,7 @@ class World:
             dates=date_params(base_ym),
             params=params,
             spec=spec,
-            feature_sets=(BALANCE, VISITS),
+            feature_sets=(BALANCE, VISITS, BALANCE_2),
             store=open_store(self.url),
             artifacts=self.artifacts,
             inputs=inputs,
