@@ -55,7 +55,7 @@ def test_a_file_that_is_not_pmml_is_damage(data):
 
 def test_pmml_without_a_model_is_damage_and_ends_the_jvm():
     data = b'<PMML xmlns="http://www.dmg.org/PMML-4_4" version="4.4"><Header/><DataDictionary/></PMML>'
-    with pytest.raises(PackageDamaged, match="not a probability|cannot load"):
+    with pytest.raises(PackageDamaged, match=r"not a probability|cannot load"):
         PmmlScorer(small_model().package.contract, data)
     assert java_children() == []
     # and the next one is not kept waiting
