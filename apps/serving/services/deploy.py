@@ -162,7 +162,7 @@ def _deploy(
         "echo": endpoint.echo,
         "approval": {
             "review_id": review.pk,
-            "approved_by": review.decided_by.username,
+            "approved_by": review.decided_by.username[:120],
             "approved_at": review.decided_at.isoformat(),
             "package_sha256": review.package_sha256,
             "evidence_sha256": review.evidence_sha256,
