@@ -70,9 +70,10 @@ class LocalState:
         path = self.root / "endpoints" / f"{endpoint}.json"
         if path.is_file() and claimed_seq(path.read_bytes()) > claimed_seq(raw):
             return
-        _replace(path, raw)
         recent = [package_sha256, *(sha for sha in self._recent(endpoint) if sha != package_sha256)]
+        # in this order: what is current is never a package that `prune` may remove
         _replace(self.root / "recent" / f"{endpoint}.json", json.dumps(recent[:KEPT_PACKAGES]).encode())
+        _replace(path, raw)
 
     def is_proven(self, package_sha256: str) -> bool:
         path = self.root / "proven" / package_sha256
@@ -109,6 +110,9 @@ class LocalState:
         for path in (self.root / "proven").iterdir():
             if path.name not in wanted:
                 path.unlink(missing_ok=True)
+        # nobody copies while we hold the lock: what lies here was left by a killed process
+        for path in (self.packages.root / "staging").glob("*"):
+            path.unlink(missing_ok=True)
 
     def _recent(self, endpoint: str) -> list[str]:
         try:

@@ -31,6 +31,7 @@ POLL_SECONDS = 3.0
 _POLLS_PER_SEARCH = 5
 #: a load that ends for want of time or memory is tried this often
 MAX_ATTEMPTS = 3
+_REASON_CHARACTERS = 500
 _AWAY = (RedisError, OSError, TimeoutError)
 
 
@@ -189,6 +190,7 @@ class Watcher:
 
     def _refuse(self, slot: Slot, error: Exception, *, digest: str, seq: int) -> None:
         reason = error.message if isinstance(error, GijunError) else f"{type(error).__name__}: {error}"
+        reason = reason[:_REASON_CHARACTERS]
         slot.state, slot.reason, slot.target_seq = "refused", reason, seq
         slot.refused_digest, slot.attempts = digest, 0
         self._metrics.count_refusal()
