@@ -110,13 +110,11 @@ class EmbeddedStore:
 
     @contextmanager
     def _prepared(self, sql: str, *, versions: Mapping[str, int] | None) -> Iterator[duckdb.DuckDBPyRelation]:
-        guard_select(sql, tables=self.list_tables())
+        query = guard_select(sql, tables=self.list_tables())
         pins = versions or {}
-        names = tables_in(sql)
-        snapshots = [delta.snapshot(self._known(name), version=pins.get(name)) for name in names]
-        query = to_duckdb(sql)
+        snapshots = [delta.snapshot(self._known(name), version=pins.get(name)) for name in tables_in(query)]
         with self._connection(snapshots) as connection:
-            yield connection.sql(query)
+            yield connection.sql(to_duckdb(query))
 
     @contextmanager
     def _connection(self, snapshots: Iterable[delta.Snapshot]) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -61,7 +61,7 @@ def guard_select(sql: str, *, tables: Collection[str] | None = None) -> exp.Quer
     return query
 
 
-def tables_in(sql: str) -> list[str]:
+def tables_in(sql: str | exp.Query) -> list[str]:
     """Tables that a query reads, in lower case, each once, sorted.
 
     Examples
@@ -69,7 +69,7 @@ def tables_in(sql: str) -> list[str]:
     >>> tables_in("with big as (select * from Txn) select * from big join cust on big.id = cust.id")
     ['cust', 'txn']
     """
-    query = guard_select(sql)
+    query = guard_select(sql) if isinstance(sql, str) else sql
     return sorted({_full_name(table) for table in _tables(query)})
 
 
