@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from dataclasses import dataclass
 from functools import cache
@@ -111,6 +113,7 @@ def make_source(spec: ModelSpec = SPEC, *, columns: dict[str, np.ndarray] | None
 @cache
 def small_model() -> SmallModel:
     root = Path(tempfile.mkdtemp(prefix="gijun-small-model-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
     artifacts = ArtifactStore(root / "artifacts")
     source = make_source()
     manifest, report = build_package(artifacts, source, workdir=root)
