@@ -6,12 +6,13 @@ import django_filters
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from apps.common.filters import AnyOfFilter
 from portal.models import AuditEvent
 
 
 class AuditFilter(django_filters.FilterSet):
     q = django_filters.CharFilter(method="search", label=_("Person, object or number"))
-    action = django_filters.AllValuesMultipleFilter(field_name="action")
+    action = AnyOfFilter(field_name="action")
     object_type = django_filters.CharFilter(field_name="object_type")
     object_id = django_filters.CharFilter(field_name="object_id")
     actor = django_filters.CharFilter(field_name="actor_name")

@@ -25,4 +25,5 @@ class ErrorPagesMiddleware:
             return None
         if request.path.startswith("/api/"):
             return problem_response(exception)
-        return render(request, "portal/error.html", {"error": exception}, status=status_of(exception))
+        status = status_of(exception)
+        return render(request, "portal/error.html", {"error": exception, "status": status}, status=status)

@@ -39,9 +39,14 @@ class Health:
     version: ModelVersion
     auc: Evaluation | None = None
     score_psi: Evaluation | None = None
-    worst: FeatureDrift | None = None
+    #: of the newest month, the worst last
+    drifts: list[FeatureDrift] = field(default_factory=list)
     psi_by_month: list[float | None] = field(default_factory=list)
     endpoints: list[EndpointState] = field(default_factory=list)
+
+    @property
+    def worst(self) -> FeatureDrift | None:
+        return self.drifts[-1] if self.drifts else None
 
 
 @dataclass(frozen=True)
@@ -168,8 +173,11 @@ def _add_evaluations(by_version: dict[int, Health]) -> None:
 
 def _add_drifts(by_version: dict[int, Health]) -> None:
     rows = FeatureDrift.objects.filter(version__in=by_version).defer("details").order_by("base_ym", "psi")
-    for row in rows:  # ends with the worst of the newest month
-        by_version[row.version_id].worst = row
+    for row in rows:
+        item = by_version[row.version_id]
+        if item.worst is not None and item.worst.base_ym != row.base_ym:
+            item.drifts = []
+        item.drifts.append(row)
 
 
 def _add_endpoints(by_model: dict[int, Health]) -> None:
@@ -194,10 +202,6 @@ def tripped_bands(health: list[Health]) -> list[Trip]:
     for item in health:
         if item.score_psi and (item.score_psi.score_psi or 0) >= PSI_WATCH:
             trips.append(Trip(item.version, item.score_psi.base_ym, "", item.score_psi.score_psi or 0))
-        if item.worst is None or item.worst.psi < PSI_WATCH:
-            continue
-        rows = FeatureDrift.objects.filter(
-            version=item.version, base_ym=item.worst.base_ym, psi__gte=PSI_WATCH
-        ).order_by("-psi")[:5]
-        trips.extend(Trip(item.version, row.base_ym, row.feature, row.psi) for row in rows)
+        drifted = [row for row in reversed(item.drifts) if row.psi >= PSI_WATCH]
+        trips.extend(Trip(item.version, row.base_ym, row.feature, row.psi) for row in drifted[:5])
     return sorted(trips, key=lambda trip: -trip.psi)

@@ -44,8 +44,9 @@ def search(request: HttpRequest) -> HttpResponse:
 def audit(request: HttpRequest) -> HttpResponse:
     access.require(request.user, "audit.view")
     events = AuditFilter(request.GET, queryset=AuditEvent.objects.select_related("actor"))
+    actions = AuditEvent.objects.order_by("action").values_list("action", flat=True).distinct()
     page = Paginator(events.qs, AUDIT_PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "portal/audit.html", {"filter": events, "page": page})
+    return render(request, "portal/audit.html", {"filter": events, "page": page, "actions": actions})
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from apps.common.charting import PSI_ACT, PSI_WATCH
-from apps.common.ordering import StableOrderingFilter
+from apps.common.filters import AnyOfFilter, StableOrderingFilter
 from apps.features.models import Feature, FeatureSet
 from apps.features.querysets import FeatureQuerySet
 
@@ -30,8 +30,8 @@ DRIFT_CONDITIONS: dict[str, Q] = {
 
 class FeatureFilter(django_filters.FilterSet):
     q = django_filters.CharFilter(method="search", label=_("Name, description, set or owner"))
-    domain = django_filters.AllValuesMultipleFilter(field_name="feature_set__domain")
-    entity = django_filters.AllValuesMultipleFilter(field_name="feature_set__entity")
+    domain = AnyOfFilter(field_name="feature_set__domain")
+    entity = AnyOfFilter(field_name="feature_set__entity")
     feature_set = django_filters.CharFilter(field_name="feature_set__name")
     dtype = django_filters.MultipleChoiceFilter(choices=Feature.Dtype.choices)
     drift = django_filters.MultipleChoiceFilter(choices=DRIFT, method="by_drift")

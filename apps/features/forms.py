@@ -38,6 +38,11 @@ class FeatureSetForm(forms.Form):
             if name in {"name", "entity_key", "entity"}:
                 field.widget.attrs |= {"autocapitalize": "off", "autocomplete": "off", "class": "mono"}
 
+    def clean_sql(self) -> str:
+        if not self.cleaned_data["sql"].strip():
+            raise forms.ValidationError(self.fields["sql"].error_messages["required"])
+        return self.cleaned_data["sql"]
+
     def show(self, error: GijunError) -> None:
         """Put a service's refusal at the field that it names; at the SQL where it names none of ours."""
         self.add_error(error.field if error.field in self.fields else "sql", error.message)

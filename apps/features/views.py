@@ -184,10 +184,8 @@ def _rendered(request: HttpRequest, row: FeatureSet, months: list[Materialisatio
 
 
 def _tab_counts() -> dict[str, int]:
-    return {
-        "feature_count": Feature.objects.current().count(),
-        "set_count": FeatureSet.objects.current().count(),
-    }
+    """The features are counted for the menu already."""
+    return {"set_count": FeatureSet.objects.current().count()}
 
 
 def _rows(features: list[Feature], feature_set: FeatureSet | None = None) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import django_filters
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from apps.common.ordering import StableOrderingFilter
+from apps.common.filters import AnyOfFilter, StableOrderingFilter
 from apps.pipelines.models import PipelineRun, Template
 
 
@@ -16,7 +16,7 @@ class RunFilter(django_filters.FilterSet):
     template = django_filters.MultipleChoiceFilter(choices=Template.choices)
     trigger = django_filters.MultipleChoiceFilter(choices=PipelineRun.Trigger.choices)
     pipeline = django_filters.CharFilter(field_name="pipeline__name")
-    model = django_filters.AllValuesMultipleFilter(field_name="pipeline__registered_model__name")
+    model = AnyOfFilter(field_name="pipeline__registered_model__name")
     base_ym = django_filters.CharFilter(field_name="base_ym")
     sort = StableOrderingFilter(
         fields=[

@@ -17,6 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.common import access
+from apps.models.models import RegisteredModel
 from apps.pipelines import services
 from apps.pipelines.filters import RunFilter
 from apps.pipelines.forms import NEW, StartForm, pipeline_of, right_to_start, subjects
@@ -51,6 +52,8 @@ def run_list(request: HttpRequest) -> HttpResponse:
         "page": page,
         "runs": runs,
         "tabs": _status_tabs(request),
+        "models": RegisteredModel.objects.values_list("name", flat=True),
+        "templates": Template.values,
         "has_any": bool(runs) or PipelineRun.objects.exists(),
         "is_live": any(not run.is_terminal for run in runs),
         "default_sort": "-run",

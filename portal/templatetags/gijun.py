@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -105,18 +106,25 @@ def word(value: Any) -> str:
     return str(WORDS.get(key, value))
 
 
+def _is_figure(value: Any) -> bool:
+    """A template gives "" for what is not there, so None is not the only missing value."""
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
 @register.simple_tag
 def figure(
     value: float | int | None, digits: int = 3, signed: bool = False, percent: bool = False
 ) -> SafeString:
     """A number with `digits` decimals (thousands grouped where it is whole), a dash where there is none."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+    if not _is_figure(value):
         return format_html('<span class="none">{}</span>', DASH)
     number = value * 100 if percent else value
     places = 0 if isinstance(value, int) and not percent else digits
     if isinstance(value, float) and not percent and abs(value) >= 10_000:
         places = 0
-    text = number_format(abs(number), decimal_pos=places, use_l10n=True, force_grouping=True)
+    # rounded here: number_format cuts digits off
+    rounded = Decimal(f"{abs(number):.{places}f}")
+    text = number_format(rounded, decimal_pos=places, use_l10n=True, force_grouping=True)
     zero = not any(digit in text for digit in "123456789")
     sign = "−" if number < 0 and not zero else "+" if signed and not zero else ""
     return format_html('<span class="figure">{}{}{}</span>', sign, text, "%" if percent else "")
@@ -125,7 +133,7 @@ def figure(
 @register.simple_tag
 def when(moment: datetime | None, missing: str = DASH) -> SafeString:
     """How long ago, with the full time and its zone in the title."""
-    if moment is None:
+    if not moment:
         return format_html('<span class="none">{}</span>', missing)
     local = timezone.localtime(moment)
     full = f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
@@ -153,7 +161,7 @@ def ago(moment: datetime, now: datetime | None = None) -> str:
 @register.simple_tag
 def took(start: datetime | None, end: datetime | None) -> str:
     """Time from start to end (to now where it has not ended): ``0.4 s``, ``12 s``, ``3 min 05 s``."""
-    if start is None:
+    if not start:
         return DASH
     seconds = max(((end or timezone.now()) - start).total_seconds(), 0)
     if seconds < 10:
@@ -174,7 +182,7 @@ def month(ym: str | None) -> str:
 @register.simple_tag
 def band(psi: float | None) -> SafeString:
     """The word for a PSI at or above 0.10 (watch) or 0.25 (act); nothing below."""
-    name = psi_band(psi)
+    name = psi_tone(psi)
     if name in {"", "stable"}:
         return mark_safe("")
     return format_html('<span class="band {}">{}</span>', name, BAND_WORDS[name])
@@ -183,7 +191,7 @@ def band(psi: float | None) -> SafeString:
 @register.simple_tag
 def psi(value: float | None) -> SafeString:
     """A PSI with its band's colour and word, right-aligned on two lines in tables."""
-    if value is None:
+    if not _is_figure(value):
         return format_html('<span class="none">{}</span>', DASH)
     return format_html('<span class="psi {}">{}{}</span>', psi_band(value), figure(float(value)), band(value))
 
@@ -191,7 +199,7 @@ def psi(value: float | None) -> SafeString:
 @register.simple_tag
 def bar(value: float | None, limit: float = PSI_ACT, tick: float | None = None, tone: str = "") -> SafeString:
     """A bar of `value` on a scale that ends at `limit`, with a tick. SVG, for the strict CSP."""
-    share = 0.0 if value is None or limit <= 0 else min(max(value / limit, 0.0), 1.0)
+    share = 0.0 if not _is_figure(value) or limit <= 0 else min(max(value / limit, 0.0), 1.0)
     mark: SafeString | str = ""
     if tick is not None and limit > 0:
         mark = format_html('<rect class="bar-tick" x="{}" width="1" height="6"/>', f"{56 * tick / limit:.1f}")
@@ -224,7 +232,7 @@ def sparkline(values: Sequence[float | None], tone: str = "") -> SafeString:
 
 @register.filter
 def psi_tone(value: float | None) -> str:
-    return psi_band(value)
+    return psi_band(value) if _is_figure(value) else ""
 
 
 @register.inclusion_tag("portal/_chart.html", takes_context=True)
@@ -297,7 +305,7 @@ def event_href(event: Any) -> str:
 
 @register.filter
 def filesize(value: int | None) -> str:
-    if value is None:
+    if not _is_figure(value):
         return DASH
     size = float(value)
     for unit in ("B", "kB", "MB", "GB"):
