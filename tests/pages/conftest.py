@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from django.utils import translation
 
 from apps.features.models import FeatureSet
 from apps.models.models import ModelVersion, Review
@@ -22,6 +24,13 @@ class Bank:
     done: PipelineRun
     running: PipelineRun
     failed: PipelineRun
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Iterator[None]:
+    """A test that switches the language does not switch it for the next one."""
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture

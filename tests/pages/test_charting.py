@@ -26,15 +26,18 @@ def charts() -> list[Chart]:
         "v2", [0.81, None, 0.82, 0.8], "challenger", [0.8, None, 0.81, 0.79], [0.82, None, 0.83, 0.81]
     )
     champion = Series("v1", [0.79, 0.78, 0.77, 0.76], "champion")
+    psi = Series("PSI", [None, 0.1, 0.2, 0.5])
+    missing = Series("Missing", [0, 0.001, 0.002, 0])
+    lift = [Series("v1", [3, 1], "champion"), Series("v2", [4, 1], "challenger")]
+    floor = Limit(0.78, "floor 0.78")
     return [
-        month_chart("auc", "AUC", "by month", MONTHS, [champion, challenger], limits=[Limit(0.78, "floor 0.78")]),
-        month_chart("psi", "PSI", "", MONTHS, [Series("PSI", [None, 0.1, 0.2, 0.5])], psi_bands=True),
-        month_chart("share", "Missing", "", MONTHS, [Series("m", [0, 0.001, 0.002, 0])], percent=True, from_zero=True),
+        month_chart("auc", "AUC", "by month", MONTHS, [champion, challenger], limits=[floor]),
+        month_chart("psi", "PSI", "", MONTHS, [psi], psi_bands=True),
+        month_chart("share", "Missing", "", MONTHS, [missing], percent=True, from_zero=True),
         month_chart("none", "Nothing", "", [], [Series("x", [])]),
-        bar_chart("lift", "Lift", "", ["D1", "D2"], [Series("v1", [3, 1], "champion"), Series("v2", [4, 1])],
-                  label_head="Decile", baseline=1.0),
-        histogram_chart("bins", "Bins", "", ["≤ 1000", "missing"], [Series("a", [0.9, 0.1])], label_head="Bin"),
-    ]  # fmt: skip
+        bar_chart("lift", "Lift", "", ["D1", "D2"], lift, label_head="Decile", baseline=1.0),
+        histogram_chart("bins", "Bins", "", ["≤ 1", "missing"], [Series("a", [0.9, 0.1])], label_head="Bin"),
+    ]
 
 
 @pytest.mark.parametrize("chart", charts(), ids=lambda chart: chart.id)

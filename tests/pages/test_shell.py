@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from django.conf import settings
-from django.utils import translation
 
 from apps.common.audit import record
 from portal.models import AuditEvent
@@ -114,4 +112,3 @@ def test_the_language_can_be_switched(path, bank, client_as, client):
     page = who.get(path).content.decode()
     assert '<html lang="ko">' in page
     assert {"/login/": "로그인", "/features/": "피처"}[path] in page
-    translation.activate(settings.LANGUAGE_CODE)
