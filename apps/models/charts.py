@@ -80,7 +80,6 @@ def both_by_month(
             Series(challenger, _figures(report, f"{key}_challenger"), "challenger"),
         ],
         digits=digits,
-        from_zero=True,
     )
 
 
@@ -143,7 +142,7 @@ def evaluation_auc(evaluations: Sequence[Evaluation], *, floor: float | None, ti
     return month_chart(
         "auc-by-month",
         title or _("AUC"),
-        _("months with all labels, 95% interval"),
+        _("mature months, 95% interval"),
         [row.base_ym for row in evaluations],
         [
             Series(
@@ -163,12 +162,11 @@ def evaluation_lift(evaluations: Sequence[Evaluation], *, floor: float | None) -
     return month_chart(
         "lift-by-month",
         _("Lift, top decile"),
-        _("months with all labels"),
+        _("mature months"),
         [row.base_ym for row in evaluations],
         [Series(_("Lift"), values, "challenger")],
         limits=_floor(floor, values),
         digits=2,
-        from_zero=True,
     )
 
 

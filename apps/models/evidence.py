@@ -125,9 +125,16 @@ def _ranking(
         tone = "good" if value >= floor else "act"
         limit = (_("passes ≥ %s") if tone == "good" else _("below %s")) % f"{floor:.2f}"
     change, change_tone = _change(value, before, digits, tone, up_is_good=True)
-    return Kpi(
-        label, plain(value, digits, unit), change, change_tone, _from(before, digits, unit), tone, limit
-    )
+    beside = _from(before, digits, unit)
+    if key == "auc" and before is None:
+        beside = _interval_of(evidence.oot)
+    return Kpi(label, plain(value, digits, unit), change, change_tone, beside, tone, limit)
+
+
+def _interval_of(pooled: Evaluation | None) -> str:
+    if pooled is None or pooled.auc_low is None or pooled.auc_high is None:
+        return ""
+    return f"95% {plain(pooled.auc_low)}–{plain(pooled.auc_high)}"
 
 
 def _pair(evidence: Evidence, key: str) -> tuple[float | None, float | None]:
@@ -178,7 +185,7 @@ def _psi_cell(label: str, value: float | None, before: float | None, most: float
 
 def _gain(evidence: Evidence) -> Kpi:
     """The pooled difference with its interval, against the margin that was fixed beforehand."""
-    label = _("AUC gain, pooled")
+    label = _("AUC gain, interval")
     difference = evidence.report["pooled"].get("auc_difference") or {}
     value, low, high = (difference.get(key) for key in ("value", "low", "high"))
     margin = evidence.version.spec.margin_auc
@@ -189,7 +196,7 @@ def _gain(evidence: Evidence) -> Kpi:
     if low <= -margin:
         tone = "act" if high < 0 else "watch"
         limit = _("interval below 0") if high < 0 else _("may lose %s") % f"{margin:g}"
-    interval = _("95%% %(low)s to %(high)s") % {"low": signed(low), "high": signed(high)}
+    interval = _("%(low)s to %(high)s") % {"low": signed(low), "high": signed(high)}
     return Kpi(label, signed(value), before=interval, tone=tone, limit=limit)
 
 

@@ -212,7 +212,7 @@ def review_charts(found: evidence.Evidence) -> list[Any]:
 def _rail(user: Any, review: Review, form: NoteForm) -> dict[str, Any]:
     gates = evidence.gate_rows(review.gates)
     open_gates = [gate for gate in gates if gate.state != "pass"]
-    refusal = services.why_not_decide(user, review)
+    refusal = _refusal(user, review)
     pending = review.status == Review.Status.PENDING
     return {
         "form": form,
@@ -227,6 +227,18 @@ def _rail(user: Any, review: Review, form: NoteForm) -> dict[str, Any]:
         "reviewers": _reviewers(review) if pending else [],
         "activity": activity_of(review),
     }
+
+
+def _refusal(user: Any, review: Review) -> str | None:
+    """Why this person may not decide; what they did themselves says more than a missing role."""
+    refusal = services.why_not_decide(user, review)
+    if refusal is None:
+        return None
+    if user.pk == review.requested_by_id:
+        return _("you asked for this review, so somebody else must decide on it")
+    if user.pk == review.version_author_id:
+        return _("you trained %s, so somebody else must decide on it") % review.version.label
+    return refusal
 
 
 def _may_withdraw(user: Any, review: Review) -> bool:

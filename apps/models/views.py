@@ -109,7 +109,7 @@ def detail(request: HttpRequest, name: str) -> HttpResponse:
         "pipelines": _pipelines(model),
         "endpoints": _endpoints(model),
         "may_start": may(request.user, "runs.start"),
-        "feature_sets": model.feature_sets.all(),
+        "all_features": request.GET.get("features") == "all",
         **(_health(champion) if champion is not None else {}),
     }
     return render(request, "models/detail.html", context)
@@ -205,6 +205,7 @@ def version(request: HttpRequest, name: str, number: int) -> HttpResponse:
             "period": card.period_of(row),
             "importance": evidence.importance_bars(row),
             "drift": drift_table(row),
+            "all_features": request.GET.get("features") == "all",
             "reviews": row.reviews.with_people(),
             "comparisons": row.comparisons.with_versions().defer("report"),
             "may_request": may(request.user, "reviews.request")

@@ -93,7 +93,10 @@ def detail(request: HttpRequest, name: str) -> HttpResponse:
         "model": endpoint.registered_model,
         "serving_url": settings.SERVING_URL,
         "example": example_of(endpoint, serving.version) if serving is not None else None,
-        **_status_context(request, endpoint, standing),
+        "targets": _roll_back_targets(endpoint, standing["newest"])
+        if may(request.user, "deployments.roll_back")
+        else [],
+        **_status_context(endpoint, standing),
     }
     return render(request, "serving/detail.html", context)
 
@@ -103,19 +106,14 @@ def status(request: HttpRequest, name: str) -> HttpResponse:
     """The part of the page that changes by itself."""
     require(request.user, "view")
     endpoint = _find(name)
-    return render(request, "serving/_status.html", _status_context(request, endpoint, _standing(endpoint)))
+    return render(request, "serving/_status.html", _status_context(endpoint, _standing(endpoint)))
 
 
-def _status_context(request: HttpRequest, endpoint: Endpoint, standing: dict[str, Any]) -> dict[str, Any]:
-    deployments = list(endpoint.deployments.all())
-    newest = standing["newest"]
-    is_settled = newest is None or newest.state != Deployment.State.PENDING
+def _status_context(endpoint: Endpoint, standing: dict[str, Any]) -> dict[str, Any]:
     return {
         "endpoint": endpoint,
         "model": endpoint.registered_model,
-        "deployments": deployments[:SHOWN_DEPLOYMENTS],
-        "targets": _roll_back_targets(endpoint, newest) if may(request.user, "deployments.roll_back") else [],
-        "is_settled": is_settled,
+        "deployments": list(endpoint.deployments.all())[:SHOWN_DEPLOYMENTS],
         **standing,
     }
 
