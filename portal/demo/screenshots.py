@@ -39,7 +39,7 @@ PAGES = {
     "serving": "/serving/loan-needs/",
     "audit": "/audit/",
 }
-_FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-dev-shm-usage".split()
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def log_in(page: Page, username: str, password: str) -> None:
     page.goto("/login/")
     page.fill("input[name=username]", username)
     page.fill("input[name=password]", password)
-    page.click("button[type=submit]")
+    page.press("input[name=password]", "Enter")
     page.wait_for_url("**/")
 
 

@@ -12,9 +12,8 @@ import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from apps.pipelines.services import add_schedule, define_pipeline, start_run
-from apps.serving.services import approve_and_deploy, create_endpoint
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.utils import timezone
@@ -25,8 +24,9 @@ from apps.features.services import create_feature_set
 from apps.models.models import RegisteredModel, Review
 from apps.models.services import define_model
 from apps.pipelines.models import Pipeline, PipelineRun
+from apps.pipelines.services import add_schedule, define_pipeline, start_run
 from apps.serving.models import Deployment, Endpoint
-from mlopslib.artifacts import ArtifactStore
+from apps.serving.services import approve_and_deploy, create_endpoint
 from mlopslib.dates import add_months
 from mlopslib.errors import GijunError
 from mlopslib.offline import open_store
@@ -46,7 +46,7 @@ ENDPOINT = "loan-needs"
 MONTHS = 24
 #: the champion is trained this many months before the last one
 CHAMPION_AGE = 10
-_STAGES = 9
+_STAGES = 8
 _FAILED = {PipelineRun.Status.FAILED, PipelineRun.Status.CANCELLED}
 
 
@@ -287,21 +287,27 @@ def demo_passwords() -> dict[str, str]:
 def write_example_request(path: Path, *, rows: int = 3) -> None:
     """A request for real customers of the last month, in the body that services send."""
     deployment = Deployment.objects.filter(endpoint__name=ENDPOINT).exclude(state="REFUSED").latest("seq")
-    artifacts = ArtifactStore(settings.ARTIFACT_ROOT)
-    manifest = artifacts.read_json(deployment.package_sha256)
-    contract = artifacts.read_json(manifest["files"]["contract.json"]["sha256"])
-    golden = artifacts.read_json(manifest["files"]["golden.json"]["sha256"])
-    names = [item["name"] for item in contract["inputs"]]
+    spec = deployment.version.spec
+    columns: dict[str, list[str]] = {}
+    for ref in spec.features:
+        columns.setdefault(f"fs_{ref.feature_set}_v{ref.version}", []).append(ref.column)
+    inputs = {table: _last_month(table, spec.entity_key, names) for table, names in columns.items()}
+    customers = sorted(set.intersection(*(set(found) for found in inputs.values())))[:rows]
     requests = []
-    for number, row in enumerate(golden["rows"][:rows], start=1):
-        inputs = row["inputs"]
-        identifiers = {
-            "customId": f"{number:011d}",
-            "affiNo": f"{100_000_000 + number}",
-            "affiCode": "CODE01",
-        }
-        requests.append({**identifiers, **{name: inputs[name] for name in names}})
+    for number, customer in enumerate(customers, start=1):
+        row = {"customId": str(customer), "affiNo": f"{100_000_000 + number}", "affiCode": "CODE01"}
+        for found in inputs.values():
+            row |= found[customer]
+        requests.append(row)
     path.write_text(json.dumps({"requests": requests}, indent=1))
+
+
+def _last_month(table: str, key: str, names: list[str]) -> dict[Any, dict[str, Any]]:
+    """Features of the last materialised month by entity."""
+    store = open_store(settings.OFFLINE_URL)
+    month = store.partitions(table, "base_ym")[-1]
+    found = store.read_partition(table, "base_ym", month, columns=[key, *names])
+    return {row.pop(key): row for row in found.to_pylist()}
 
 
 def _remember_last_ym(last_ym: str) -> None:

@@ -107,7 +107,7 @@ def visit(browser: Browser, installation: Installation) -> Iterator[Callable[...
         page.goto("/login/")
         page.fill("input[name=username]", username)
         page.fill("input[name=password]", password)
-        page.click("button[type=submit]")
+        page.press("input[name=password]", "Enter")
         page.wait_for_url("**/")
         return page
 
