@@ -15,8 +15,6 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup()
 
-from apps.pipelines.services import define_pipeline, start_run  # noqa: E402
-from apps.serving.services import approve_and_deploy, create_endpoint  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.contrib.auth.models import Group  # noqa: E402
 
@@ -24,7 +22,9 @@ from apps.features.services import create_feature_set  # noqa: E402
 from apps.models.models import RegisteredModel, Review  # noqa: E402
 from apps.models.services import define_model  # noqa: E402
 from apps.pipelines.models import Pipeline  # noqa: E402
+from apps.pipelines.services import define_pipeline, start_run  # noqa: E402
 from apps.serving.models import Deployment  # noqa: E402
+from apps.serving.services import approve_and_deploy, create_endpoint  # noqa: E402
 from mlopslib.artifacts import ArtifactStore  # noqa: E402
 from mlopslib.definition import Derived, FeatureRef, FeatureSpec, Gates, ModelSpec, Windows  # noqa: E402
 from mlopslib.offline import open_store  # noqa: E402
