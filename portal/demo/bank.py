@@ -47,7 +47,7 @@ _TAKEOVER = (0.45, 0.70, 0.80, 0.85, 0.90, 0.95, 1.0, 1.0)
 _CAMPAIGN_BEFORE_LAST = 3
 _MONTHLY_RATE = 0.0235
 _CAMPAIGN_RATE = 0.040
-_CAMPAIGN_TAKEOVER = -0.7
+_CAMPAIGN_TAKEOVER = -1.0
 _OLD_STRENGTH = 1.4
 _NEW_STRENGTH = 1.7
 #: what is left of the old pattern when the new one has taken over
