@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth import get_user_model
 from django.core.paginator import Paginator
-from django.db.models import Case, IntegerField, QuerySet, Value, When
+from django.db.models import Case, Count, IntegerField, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -62,9 +62,8 @@ def _listed_reviews() -> QuerySet[Review]:
 
 
 def _tabs() -> list[tuple[str, str, int]]:
-    counts = dict.fromkeys(Review.Status.values, 0)
-    for status in Review.objects.order_by().values_list("status", flat=True):
-        counts[status] += 1
+    found = Review.objects.order_by().values_list("status").annotate(Count("pk"))
+    counts = dict.fromkeys(Review.Status.values, 0) | dict(found)
     words = {
         "PENDING": _("Waiting"),
         "APPROVED": _("Approved"),

@@ -52,6 +52,7 @@ def _listed_models() -> QuerySet[RegisteredModel]:
     return (
         RegisteredModel.objects.with_counts()
         .with_owner()
+        .order_by("name")
         .prefetch_related(
             Prefetch("versions", queryset=champions, to_attr="champion_rows"),
             Prefetch(
