@@ -28,6 +28,7 @@ def oot_auc(report: Report, *, champion: str, challenger: str, floor: float | No
     return month_chart(
         "oot-auc",
         _("Out-of-time AUC"),
+        # xgettext:no-python-format
         _("by month, 95% interval"),
         months,
         [
@@ -142,6 +143,7 @@ def evaluation_auc(evaluations: Sequence[Evaluation], *, floor: float | None, ti
     return month_chart(
         "auc-by-month",
         title or _("AUC"),
+        # xgettext:no-python-format
         _("mature months, 95% interval"),
         [row.base_ym for row in evaluations],
         [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.auth.models import Group
 
 from mlopslib.definition import FeatureSpec
 from tests import factories
@@ -54,4 +53,3 @@ def test_the_progress_of_a_run_is_cheap(bank, viewer, django_assert_max_num_quer
 def test_the_menu_costs_nothing_where_there_is_none(client, db, django_assert_max_num_queries):
     with django_assert_max_num_queries(0):
         client.get("/login/")
-    assert Group.objects.count() == 5
