@@ -88,11 +88,12 @@ def gather(*, version: ModelVersion, champion: ModelVersion | None, report: Mapp
 
 def latest_drift(version: ModelVersion, *, up_to: str = "") -> list[FeatureDrift]:
     """Feature PSI of the newest month that has any (not after `up_to`), worst first."""
-    rows = version.feature_drifts.order_by("-base_ym")
+    rows = version.feature_drifts.defer("details").order_by("-base_ym")
     if up_to:
         rows = rows.filter(base_ym__lte=up_to)
     newest = rows.values("base_ym")[:1]
-    return list(version.feature_drifts.filter(base_ym__in=newest).order_by("-psi", "feature"))
+    newest_rows = version.feature_drifts.defer("details").filter(base_ym__in=newest)
+    return list(newest_rows.order_by("-psi", "feature"))
 
 
 def kpis(evidence: Evidence) -> list[Kpi]:
@@ -164,14 +165,17 @@ def _score_psi(evidence: Evidence) -> Kpi:
 def _worst_feature(evidence: Evidence) -> Kpi:
     worst = evidence.drift[0].psi if evidence.drift else None
     before = evidence.champion_drift[0].psi if evidence.champion_drift else None
-    return _psi_cell(_("Worst feature PSI"), worst, before, evidence.gates.max_feature_psi)
+    label = _("Worst feature PSI")
+    if evidence.drift:
+        label = _("Feature PSI, worst, %s") % month_label(evidence.drift[0].base_ym)
+    return _psi_cell(label, worst, before, evidence.gates.max_feature_psi)
 
 
 def _psi_cell(label: str, value: float | None, before: float | None, most: float | None) -> Kpi:
     """A PSI: the habit's 0.10 says watch, the gate's limit (or 0.25) says act."""
     act = PSI_ACT if most is None else most
     tone = psi_tone(value)
-    if value is not None and value >= act:
+    if value is not None and value > act:
         tone = "act"
     limits = {
         "": _("not measured"),
@@ -238,12 +242,12 @@ class GateRow:
 
 #: name of a gate -> what it asks; %s is its limit
 _GATES: dict[str, Any] = {
-    "max_score_psi": gettext_lazy("Score PSI below %s"),
-    "max_feature_psi": gettext_lazy("Every feature PSI below %s"),
+    "max_score_psi": gettext_lazy("Score PSI at most %s"),
+    "max_feature_psi": gettext_lazy("Every feature PSI at most %s"),
     "min_oot_auc": gettext_lazy("OOT AUC at least %s"),
     "min_lift_at_10": gettext_lazy("Lift, top decile, at least %s"),
-    "max_auc_drop": gettext_lazy("AUC drop to OOT at most %s"),
-    "min_rows": gettext_lazy("OOT rows at least %s"),
+    "max_auc_drop": gettext_lazy("AUC below the champion by at most %s"),
+    "min_rows": gettext_lazy("OOT rows with target at least %s"),
     "min_positives": gettext_lazy("OOT responders at least %s"),
 }
 
@@ -274,7 +278,9 @@ def _gate_figure(value: Any) -> str:
         return "–"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    return f"{value:,}" if isinstance(value, int) or float(value).is_integer() else f"{value:.3f}"
+    if isinstance(value, int) or float(value).is_integer():
+        return f"{value:,.0f}"
+    return plain(value).replace("-", "−")
 
 
 def drift_rows(evidence: Evidence) -> list[DriftRow]:

@@ -82,7 +82,7 @@ def health_of(version: ModelVersion) -> Health:
         dataset__in=[Evaluation.Dataset.OOT, Evaluation.Dataset.PRODUCTION]
     ).exclude(base_ym="")
     by_month: dict[str, Evaluation] = {}
-    for row in rows.order_by("base_ym", "dataset"):  # OOT sorts before PRODUCTION
+    for row in rows.defer("details").order_by("base_ym", "dataset"):  # OOT sorts before PRODUCTION
         by_month[row.base_ym] = row
     return Health(list(by_month.values()))
 
@@ -99,8 +99,9 @@ def drift_table(version: ModelVersion, *, months: int = SHOWN_MONTHS) -> DriftTa
     )
     shown = sorted(newest)
     psi: dict[str, dict[str, float]] = {}
-    for row in version.feature_drifts.filter(base_ym__in=shown).order_by():
-        psi.setdefault(row.feature, {})[row.base_ym] = row.psi
+    rows = version.feature_drifts.filter(base_ym__in=shown).order_by()
+    for feature, base_ym, value in rows.values_list("feature", "base_ym", "psi"):
+        psi.setdefault(feature, {})[base_ym] = value
     last = shown[-1] if shown else ""
     names = sorted(psi, key=lambda name: (-psi[name].get(last, -1.0), name))
     lines = [

@@ -48,7 +48,7 @@ def model_list(request: HttpRequest) -> HttpResponse:
 
 def _listed_models() -> QuerySet[RegisteredModel]:
     champions = ModelVersion.objects.champions().select_related("registered_model")
-    produced = Evaluation.objects.exclude(base_ym="").exclude(dataset__in=["TRAIN", "TEST"])
+    produced = Evaluation.objects.defer("details").exclude(base_ym="").exclude(dataset__in=["TRAIN", "TEST"])
     return (
         RegisteredModel.objects.with_counts()
         .with_owner()

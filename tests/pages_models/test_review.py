@@ -20,7 +20,7 @@ def test_a_reviewer_finds_the_whole_decision_without_a_script(bank, client_as):
     assert "Promote v2 to champion" in page
     assert "Awaiting you" in page
     assert bank.comparison.sentence in page
-    for title in ("OOT AUC", "Lift, top decile", "Score PSI", "Worst feature PSI"):
+    for title in ("OOT AUC", "Lift, top decile", "Score PSI", "Feature PSI, worst"):
         assert title in page
     for title in ("Out-of-time AUC", "Score PSI", "Lift by decile"):
         assert f">{title}</h3>" in page
