@@ -13,11 +13,35 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote
 
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-#: habit of the trade, not tests (Siddiqi): below 0.10 stable, to 0.25 watch, from there act
-PSI_WATCH, PSI_ACT = 0.10, 0.25
+from apps.common.chart_parts import (
+    PSI_ACT,
+    PSI_WATCH,
+    Limit,
+    limit_line,
+    limit_word,
+    month_axis,
+    month_label,
+    psi_band,
+    shade,
+    tick_format,
+)
+
+__all__ = [
+    "PSI_ACT",
+    "PSI_WATCH",
+    "Chart",
+    "Limit",
+    "Series",
+    "bar_chart",
+    "base_layout",
+    "csv_cell",
+    "histogram_chart",
+    "month_chart",
+    "month_label",
+    "psi_band",
+]
 
 Role = Literal["challenger", "champion", "plain", "quiet"]
 
@@ -69,32 +93,10 @@ class Series:
     high: Sequence[float | None] | None = None
 
 
-@dataclass(frozen=True)
-class Limit:
-    """A horizontal dashed line with a word on it: a floor, a gate."""
-
-    value: float
-    label: str
-    tone: Literal["watch", "act", "quiet"] = "watch"
-
-
 def csv_cell(value: Any) -> Any:
     if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"}:
         return f"'{value}"
     return "" if value is None else value
-
-
-def month_label(ym: str) -> str:
-    """``"202610"`` as ``"2026-10"``; anything else as it is."""
-    return f"{ym[:4]}-{ym[4:]}" if len(ym) == 6 and ym.isdigit() else ym
-
-
-def psi_band(value: float | None) -> Literal["", "stable", "watch", "act"]:
-    if value is None:
-        return ""
-    if value >= PSI_ACT:
-        return "act"
-    return "watch" if value >= PSI_WATCH else "stable"
 
 
 def month_chart(
@@ -120,17 +122,17 @@ def month_chart(
     shapes: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     top = max((abs(v) for v in _numbers(series)), default=0.0)
-    yaxis: dict[str, Any] = {"tickformat": _tick_format(top, digits=digits, percent=percent)}
+    yaxis: dict[str, Any] = {"tickformat": tick_format(top, digits=digits, percent=percent)}
     if psi_bands:
         ceiling = max(top * 1.12, 0.28)
         yaxis["range"] = [0, ceiling]
-        _shade(shapes, annotations, ceiling)
+        shade(shapes, annotations, ceiling)
     elif from_zero:
         yaxis["rangemode"] = "tozero"
     for limit in limits:
-        shapes.append(_limit_line(limit))
-        annotations.append(_limit_word(limit))
-    layout = base_layout(xaxis=_month_axis(months), yaxis=yaxis, shapes=shapes, annotations=annotations)
+        shapes.append(limit_line(limit))
+        annotations.append(limit_word(limit))
+    layout = base_layout(xaxis=month_axis(months), yaxis=yaxis, shapes=shapes, annotations=annotations)
     head, rows = _table(_("Month"), labels, series)
     return Chart(id, title, subtitle, {"data": traces, "layout": layout}, head, rows, note)
 
@@ -150,9 +152,9 @@ def bar_chart(
 ) -> Chart:
     """Bars side by side, one group for each label; the champion's are hatched."""
     traces = [_bars(labels, item, digits=digits, percent=percent) for item in series]
-    shapes = [] if baseline is None else [_limit_line(Limit(baseline, "", "quiet"))]
+    shapes = [] if baseline is None else [limit_line(Limit(baseline, "", "quiet"))]
     top = max((abs(v) for v in _numbers(series)), default=0.0)
-    yaxis = {"rangemode": "tozero", "tickformat": _tick_format(top, digits=0, percent=percent)}
+    yaxis = {"rangemode": "tozero", "tickformat": tick_format(top, digits=0, percent=percent)}
     xaxis: dict[str, Any] = {"type": "category"}
     if max((len(label) for label in labels), default=0) > 4:
         xaxis["tickangle"] = -35 if len(labels) > 4 else 0
@@ -302,91 +304,6 @@ def _bars(labels: Sequence[str], item: Series, *, digits: int, percent: bool) ->
         "y": list(item.values),
         "marker": marker,
         "hovertemplate": "%{y:" + (f".{digits}%" if percent else f".{digits}f") + "}",
-    }
-
-
-def _tick_format(top: float, *, digits: int, percent: bool) -> str:
-    """As many decimals as tell the ticks of such figures apart; big numbers are left to Plotly."""
-    if percent:
-        return ".0%" if top >= 0.05 else ".1%" if top >= 0.005 else ".2%"
-    return f".{min(digits, 2)}f" if digits and top <= 1 else ","
-
-
-def _month_axis(months: Sequence[str]) -> dict[str, Any]:
-    """At most six month names; the year stands below the first and wherever it changes."""
-    step = max(1, -(-len(months) // 6))
-    ticks: list[str] = []
-    texts: list[str] = []
-    year = ""
-    for ym in months[::step]:
-        ticks.append(month_label(ym))
-        text = _month_name(ym)
-        if ym[:4] != year:
-            year = ym[:4]
-            text += f"<br>{year}"
-        texts.append(text)
-    return {"type": "category", "tickmode": "array", "tickvals": ticks, "ticktext": texts, "tickangle": 0}
-
-
-def _month_name(ym: str) -> str:
-    from datetime import date
-
-    if len(ym) != 6 or not ym.isdigit():
-        return ym
-    return str(date_format(date(int(ym[:4]), int(ym[4:]), 1), "M"))
-
-
-def _shade(shapes: list[dict[str, Any]], annotations: list[dict[str, Any]], ceiling: float) -> None:
-    bands: list[tuple[Literal["watch", "act"], str, float, float]] = [
-        ("watch", _("watch"), PSI_WATCH, PSI_ACT),
-        ("act", _("act"), PSI_ACT, ceiling),
-    ]
-    for tone, word, low, high in bands:
-        shapes.append(
-            {
-                "type": "rect",
-                "layer": "below",
-                "xref": "paper",
-                "x0": 0,
-                "x1": 1,
-                "y0": low,
-                "y1": high,
-                "line": {"width": 0},
-                "fillcolor": f"var(--band-{tone})",
-            }
-        )
-        annotations.append(_word(f"{word} {low:.2f}", low, f"var(--{tone}-text)", anchor="left"))
-
-
-def _limit_line(limit: Limit) -> dict[str, Any]:
-    colour = "champion" if limit.tone == "quiet" else limit.tone
-    return {
-        "type": "line",
-        "layer": "below",
-        "xref": "paper",
-        "x0": 0,
-        "x1": 1,
-        "y0": limit.value,
-        "y1": limit.value,
-        "line": {"color": f"var(--{colour})", "width": 1.5, "dash": "dash"},
-    }
-
-
-def _limit_word(limit: Limit) -> dict[str, Any]:
-    colour = "chart-text" if limit.tone == "quiet" else f"{limit.tone}-text"
-    return _word(limit.label, limit.value, f"var(--{colour})", anchor="right")
-
-
-def _word(text: str, y: float, colour: str, *, anchor: Literal["left", "right"]) -> dict[str, Any]:
-    return {
-        "text": text,
-        "xref": "paper",
-        "x": 0 if anchor == "left" else 1,
-        "xanchor": anchor,
-        "y": y,
-        "yanchor": "bottom",
-        "showarrow": False,
-        "font": {"size": 11, "color": colour},
     }
 
 
