@@ -144,7 +144,7 @@ def evaluation_auc(evaluations: Sequence[Evaluation], *, floor: float | None, ti
         "auc-by-month",
         title or _("AUC"),
         # xgettext:no-python-format
-        _("mature months, 95% interval"),
+        _("mature, 95% interval"),
         [row.base_ym for row in evaluations],
         [
             Series(

@@ -71,10 +71,10 @@ def psi_tone(value: float | None) -> Tone:
 
 
 def gather(*, version: ModelVersion, champion: ModelVersion | None, report: Mapping[str, Any]) -> Evidence:
-    """Read what the database holds on both versions: four queries."""
+    """Read what was known of both versions at the challenger's base month, not what was measured since."""
     pooled = version.evaluations.filter(dataset=Evaluation.Dataset.OOT, base_ym="").first()
-    drift = latest_drift(version)
-    month = drift[0].base_ym if drift else ""
+    drift = latest_drift(version, up_to=version.base_ym)
+    month = drift[0].base_ym if drift else version.base_ym
     return Evidence(
         version=version,
         champion=champion,
@@ -86,11 +86,9 @@ def gather(*, version: ModelVersion, champion: ModelVersion | None, report: Mapp
     )
 
 
-def latest_drift(version: ModelVersion, *, up_to: str = "") -> list[FeatureDrift]:
-    """Feature PSI of the newest month that has any (not after `up_to`), worst first."""
-    rows = version.feature_drifts.defer("details").order_by("-base_ym")
-    if up_to:
-        rows = rows.filter(base_ym__lte=up_to)
+def latest_drift(version: ModelVersion, *, up_to: str) -> list[FeatureDrift]:
+    """Feature PSI of the newest month that has any not after `up_to`, worst first."""
+    rows = version.feature_drifts.filter(base_ym__lte=up_to).order_by("-base_ym")
     newest = rows.values("base_ym")[:1]
     newest_rows = version.feature_drifts.defer("details").filter(base_ym__in=newest)
     return list(newest_rows.order_by("-psi", "feature"))
@@ -165,10 +163,7 @@ def _score_psi(evidence: Evidence) -> Kpi:
 def _worst_feature(evidence: Evidence) -> Kpi:
     worst = evidence.drift[0].psi if evidence.drift else None
     before = evidence.champion_drift[0].psi if evidence.champion_drift else None
-    label = _("Worst feature PSI")
-    if evidence.drift:
-        label = _("Feature PSI, worst, %s") % month_label(evidence.drift[0].base_ym)
-    return _psi_cell(label, worst, before, evidence.gates.max_feature_psi)
+    return _psi_cell(_("Worst feature PSI"), worst, before, evidence.gates.max_feature_psi)
 
 
 def _psi_cell(label: str, value: float | None, before: float | None, most: float | None) -> Kpi:
@@ -209,7 +204,7 @@ def _responders(pooled: Evaluation, gates: Gates) -> Kpi:
     return Kpi(
         label=_("OOT responders"),
         value=f"{positives:,}",
-        before=_("among %s customers") % f"{pooled.rows:,}",
+        before=_("of %s rows") % f"{pooled.rows:,}",
         tone="good" if positives >= gates.min_positives else "act",
         limit=_("needs %s") % f"{gates.min_positives:,}",
     )
@@ -243,11 +238,11 @@ class GateRow:
 #: name of a gate -> what it asks; %s is its limit
 _GATES: dict[str, Any] = {
     "max_score_psi": gettext_lazy("Score PSI at most %s"),
-    "max_feature_psi": gettext_lazy("Every feature PSI at most %s"),
+    "max_feature_psi": gettext_lazy("Feature PSI at most %s"),
     "min_oot_auc": gettext_lazy("OOT AUC at least %s"),
     "min_lift_at_10": gettext_lazy("Lift, top decile, at least %s"),
-    "max_auc_drop": gettext_lazy("AUC below the champion by at most %s"),
-    "min_rows": gettext_lazy("OOT rows with target at least %s"),
+    "max_auc_drop": gettext_lazy("AUC loss at most %s"),
+    "min_rows": gettext_lazy("OOT rows at least %s"),
     "min_positives": gettext_lazy("OOT responders at least %s"),
 }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from apps.common.charting import psi_band
 from apps.models.models import Evaluation, ModelVersion
 from mlopslib.dates import add_months
+from mlopslib.oot import is_mature
 
 #: months that the feature table shows
 SHOWN_MONTHS = 6
@@ -61,6 +62,15 @@ class Health:
     @property
     def immature(self) -> list[Evaluation]:
         return [month for month in self.months if month.positives is None]
+
+    def unmeasured(self, version: ModelVersion) -> list[Evaluation]:
+        """Months whose labels have come in since, and that no monitoring run has looked at again."""
+        latest, windows = self.months[-1:], version.spec.windows
+        return [
+            month
+            for month in self.immature
+            if latest and is_mature(month.base_ym, latest[0].base_ym, windows)
+        ]
 
     @property
     def latest(self) -> Evaluation | None:

@@ -128,7 +128,7 @@ POLICY_WORDS = {
 def _pipelines(model: RegisteredModel) -> list[Any]:
     pipelines = list(model.pipelines.prefetch_related("schedules"))
     for pipeline in pipelines:
-        policy = pipeline.policy.get("request_review", "")
+        policy = pipeline.policy.get("request_review", "") if pipeline.template == "training" else ""
         pipeline.review_policy = POLICY_WORDS.get(policy, policy)
         pipeline.last_run = pipeline.runs.first()
     return pipelines
@@ -153,9 +153,15 @@ def _endpoints(model: RegisteredModel) -> list[dict[str, Any]]:
 def _health(champion: ModelVersion) -> dict[str, Any]:
     health, drift = health_of(champion), drift_table(champion)
     gates, measured = champion.spec.gates, health.latest_mature
+    unmeasured = health.unmeasured(champion)
     return {
         "health": health,
-        "immature": [(month, complete_after(champion, month.base_ym)) for month in health.immature],
+        "immature": [
+            (month, complete_after(champion, month.base_ym))
+            for month in health.immature
+            if month not in unmeasured
+        ],
+        "unmeasured": unmeasured,
         "drift": drift,
         "worst": drift.worst,
         "spec_gates": gates,

@@ -48,7 +48,7 @@ def test_the_example_is_a_request_that_the_contract_takes(bank, package):
 def test_the_page_shows_the_command_and_the_fields(bank, package, client_as):
     page = client_as("viewer").get("/serving/loan-needs/").content.decode()
     assert "/v1/endpoints/loan-needs/score" in page
-    assert "bal_avg_3m" in page and "never empty" in page
+    assert "bal_avg_3m" in page and "required" in page
 
 
 def test_a_silent_worker_is_not_counted(bank, client_as):

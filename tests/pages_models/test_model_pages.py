@@ -25,6 +25,13 @@ def test_immature_months_are_named_and_drawn_as_no_zero(bank, client_as):
     assert psi.rows[-1][0] == "2026-01" and psi.rows[-1][1] == pytest.approx(0.28)
 
 
+def test_a_month_whose_labels_came_in_is_not_said_to_wait(bank, client_as):
+    bank.champion.evaluations.filter(dataset="PRODUCTION", base_ym="202510").update(positives=None, auc=None)
+    page = client_as("viewer").get("/models/loan_needs/").content.decode()
+    assert "AUC and lift of 2 months wait for labels" in page
+    assert "no monitoring run has measured:" in page
+
+
 def test_production_speaks_last_about_a_month_that_has_both(bank):
     both = Evaluation.objects.filter(version=bank.champion, dataset="OOT").exclude(base_ym="").first()
     Evaluation.objects.create(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from apps.models.models import ModelVersion, Review
+from apps.models.models import FeatureDrift, ModelVersion, Review
 from apps.serving.models import Deployment
 from tests import factories
 
@@ -20,7 +20,7 @@ def test_a_reviewer_finds_the_whole_decision_without_a_script(bank, client_as):
     assert "Promote v2 to champion" in page
     assert "Awaiting you" in page
     assert bank.comparison.sentence in page
-    for title in ("OOT AUC", "Lift, top decile", "Score PSI", "Feature PSI, worst"):
+    for title in ("OOT AUC", "Lift, top decile", "Score PSI", "Worst feature PSI"):
         assert title in page
     for title in ("Out-of-time AUC", "Score PSI", "Lift by decile"):
         assert f">{title}</h3>" in page
@@ -39,6 +39,11 @@ def test_kpis_carry_the_change_from_the_champion(bank, client_as):
     assert '<dd class="kpi-value">0.760</dd>' in page
     assert '<strong class="good">+0.020</strong> from 0.740' in page
     assert "passes ≥ 0.60" in page
+
+
+def test_what_was_measured_later_is_no_evidence(bank, client_as):
+    FeatureDrift.objects.create(version=bank.challenger, base_ym="202606", feature="txn_cnt_3m", psi=0.777)
+    assert "0.777" not in page_of(client_as(bank.reviewer), bank)
 
 
 def test_the_author_reads_why_and_finds_no_button(bank, client_as):
