@@ -79,16 +79,21 @@ class Service:
         return "\n".join(text.splitlines()[-lines:])
 
 
-def free_port(wanted: int) -> int:
-    """`wanted` where nobody listens on it, else a port that the system picks."""
+def hold_port(wanted: int) -> socket.socket:
+    """A socket that listens on `wanted`, or on a port that the system picks where it is taken.
+
+    It keeps the port from another installation that starts at the same time, until our process takes it.
+    """
     for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            held.bind(("127.0.0.1", port))
+            held.listen(1)
+        except OSError:
+            held.close()
+            continue
+        return held
     raise SystemExit("no free port on 127.0.0.1")
 
 
@@ -101,10 +106,9 @@ class Supervisor:
         self.workers = workers
         self.stopping = threading.Event()
         self._lock = threading.Lock()
-        self.ports = {
-            name: free_port(port if name == "portal" and port else usual)
-            for name, usual in USUAL_PORTS.items()
-        }
+        wanted = {**USUAL_PORTS, "portal": port or USUAL_PORTS["portal"]}
+        self._held = {name: hold_port(number) for name, number in wanted.items()}
+        self.ports = {name: int(held.getsockname()[1]) for name, held in self._held.items()}
         self.portal_url = f"http://127.0.0.1:{self.ports['portal']}"
         self.serving_url = f"http://127.0.0.1:{self.ports['serving']}"
         self.env = self._environment()
@@ -187,6 +191,8 @@ class Supervisor:
     def stop(self) -> None:
         """Stop what we started, the portal first and Redis last; nothing is left behind."""
         self.stopping.set()
+        for held in self._held.values():
+            held.close()
         with self._lock:
             redis = [s for s in self.services if s.name == "redis"]
             others = [s for s in self.services if s.name != "redis"]
@@ -217,6 +223,8 @@ class Supervisor:
 
     def _add(self, name: str, command: list[str]) -> None:
         service = Service(name, command, self.env, self.home / "logs" / f"{name}.log")
+        if held := self._held.pop(name, None):
+            held.close()
         with self._lock:
             self.services.append(service)
             service.start()

@@ -160,7 +160,7 @@ def example() -> None:
     rows = table.slice(0, 50).to_pylist()
     inputs = [{name: row[name] for name in (*NUMERIC, "region")} for row in rows]
     package = read_package(ArtifactStore(settings.ARTIFACT_ROOT), version.package_sha256)
-    with PmmlScorer.from_package(package) as scorer:
+    with PmmlScorer(package.contract, package.pmml) as scorer:
         scores = scorer.score(inputs)
     requests = [
         {"customId": str(row["customer_id"]), **values} for row, values in zip(rows, inputs, strict=True)
