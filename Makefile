@@ -14,6 +14,7 @@ help:
 	@echo "make run          the same without demo data"
 	@echo "make test         install and run all tests"
 	@echo "make check        ruff, mypy, import-linter, djlint, missing migrations and translations"
+	@echo "make messages     collect the strings and compile the Korean ones (needs gettext)"
 	@echo "make screenshots  drive the demo in headless Chromium and write docs/img"
 	@echo "make clean        remove .venv and var (all data)"
 
@@ -56,7 +57,8 @@ screenshots: install-dev
 	$(BIN)/python -m portal.demo.screenshots
 
 messages: install-dev
-	cd portal && ../$(BIN)/django-admin makemessages -l ko --no-wrap --no-location -i .venv && ../$(BIN)/django-admin compilemessages -l ko
+	SECRET_KEY=messages $(BIN)/python manage.py makemessages -l ko --no-obsolete --no-wrap --add-location=file -i .venv -i var -i tests
+	SECRET_KEY=messages $(BIN)/python manage.py compilemessages -l ko -i .venv
 
 clean:
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache

@@ -108,7 +108,7 @@ def visit(browser: Browser, installation: Installation) -> Iterator[Callable[...
         page.fill("input[name=username]", username)
         page.fill("input[name=password]", password)
         page.press("input[name=password]", "Enter")
-        page.wait_for_url("**/")
+        page.wait_for_url(lambda url: "/login/" not in url)
         return page
 
     yield as_user
