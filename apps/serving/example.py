@@ -46,5 +46,5 @@ def _value(item: Mapping[str, Any], reference: Mapping[str, Any]) -> Any:
         known = item.get("categories") or reference.get("levels") or []
         return known[0] if known else None
     edges = reference.get("edges") or []
-    value = float(edges[len(edges) // 2]) if edges else 0.0
-    return int(value) if value.is_integer() else round(value, 6)
+    value = round(float(edges[len(edges) // 2]), 6) if edges else 0.0
+    return int(value) if value.is_integer() else value
