@@ -53,12 +53,15 @@ def check_columns(spec: ModelSpec) -> None:
 def champion_columns(spec: ModelSpec, champion: ModelSpec) -> dict[str, str]:
     """Input of the champion -> column of the data set.
 
-    A champion may take a column of the same name from another feature set or version; that one is kept
-    beside the new one.
+    A champion may take a column of the same name from another feature set or version, or one whose name
+    is that of a derived variable now; that one is kept beside the new one.
     """
     ours = {ref.column: ref for ref in spec.features}
+    derived = {item.name for item in spec.derived}
     return {
-        ref.column: ref.column if ours.get(ref.column, ref) == ref else f"champion__{ref.column}"
+        ref.column: ref.column
+        if ref.column not in derived and ours.get(ref.column, ref) == ref
+        else f"champion__{ref.column}"
         for ref in champion.features
     }
 

@@ -184,6 +184,21 @@ def test_champion_keeps_its_own_version_of_a_column(world, champion):
     assert {"visits_3m", "segment", "cnt"} <= set(frame.columns)
 
 
+def test_champion_keeps_an_input_whose_name_is_a_derived_variable_now(world, champion):
+    changed = replace(
+        SPEC,
+        features=(
+            FeatureRef("balance", 1, "amt", "numeric"),
+            FeatureRef("visits", 1, "visits_3m", "numeric"),
+        ),
+        derived=(Derived("cnt", "visits_3m * 1000"),),
+    )
+    _, inputs = world.run("training", "202512", until="prepare", spec=changed, champion=champion)
+    frame = world.frame(inputs["prepared"])
+    assert frame["champion__cnt"].max() < 20
+    assert np.allclose(frame["cnt"], frame["visits_3m"] * 1000, equal_nan=True)
+
+
 def test_progress_is_told_for_every_round(world, first_run):
     rounds = [item for item in world.progress if item[2].startswith("Round ")]
     assert rounds[0][:2] == (1, 25)
