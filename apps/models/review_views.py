@@ -131,12 +131,16 @@ def _current_comparison(version: ModelVersion) -> Comparison | None:
 
 
 def asked_gates(version: ModelVersion) -> list[dict[str, Any]]:
-    """The gates that the run of a version found: with its comparison, or with an earlier request."""
+    """The gates that the run of a version found: with its comparison, with an earlier request, or alone."""
     comparison = version.comparisons.order_by("-pk").first()
     if comparison is not None and comparison.report.get("gates"):
         return list(comparison.report["gates"])
     earlier = version.reviews.order_by("-pk").first()
-    return list(earlier.gates) if earlier is not None else []
+    if earlier is not None:
+        return list(earlier.gates)
+    run = getattr(version, "pipeline_run", None)
+    step = run.steps.filter(name="compare").first() if run is not None else None
+    return list(step.metrics.get("gates") or []) if step is not None else []
 
 
 def refused(request: HttpRequest, review: Review, form: NoteForm, error: InvalidInput) -> HttpResponse:

@@ -127,6 +127,17 @@ def test_the_requester_withdraws_and_asks_again(bank, client_as):
     assert again.gates == bank.comparison.report["gates"]
 
 
+def test_a_request_carries_the_gates_of_the_run_that_asked_for_none(bank, client_as):
+    model = factories.make_model("card_churn", owner=bank.author)
+    version = factories.make_version(model)
+    pipeline = factories.make_pipeline(model=model, policy={"request_review": "never"})
+    run = factories.make_run(pipeline, status="SUCCEEDED", version=version)
+    found = factories.gates(failed="min_oot_auc")
+    run.steps.filter(name="compare").update(metrics={"gates": found})
+    client_as(bank.author).post("/models/card_churn/v1/request-review/")
+    assert Review.objects.get(version=version).gates == found
+
+
 def test_a_word_that_is_no_decision_is_refused(bank, client_as):
     client = client_as(bank.reviewer)
     for words in ({"decision": "APPROVED"}, {"decision": "x"}, {}):

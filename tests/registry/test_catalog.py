@@ -93,6 +93,7 @@ def test_somebody_else_does_not_define_it_again() -> None:
         ({"margin_auc": -0.1}, "margin_auc", "0 or more"),
         ({"windows": Windows(train_months=0)}, "windows", "one month"),
         ({"windows": Windows(performance_months=0)}, "windows", "one month"),
+        ({"windows": Windows(performance_months=2, embargo_months=1)}, "windows", "into the OOT months"),
         ({"derived": (Derived("Bad Name", "1"),)}, "derived", "not a name"),
         ({"derived": (Derived("bal_avg_3m", "1"),)}, "features", "more than one input"),
         ({"derived": (Derived("x", "bal_avg_3m / no_such"),)}, "derived", "no_such"),

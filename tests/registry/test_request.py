@@ -75,6 +75,14 @@ def test_comparison_with_a_former_champion_is_refused() -> None:
         )
 
 
+def test_beside_a_champion_no_version_is_reviewed_without_a_comparison() -> None:
+    champion = make_version(stage="champion")
+    version = make_version(champion.registered_model)
+    with pytest.raises(Conflict, match="not compared with the champion, v1"):
+        request_review(actor=make_user("data_scientist"), version=version, gates=gates())
+    assert not Review.objects.filter(version=version).exists()
+
+
 def test_comparison_of_another_version_is_refused() -> None:
     comparison = make_comparison()
     other = make_version(comparison.registered_model)

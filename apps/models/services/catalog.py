@@ -133,8 +133,12 @@ def _check_numbers(spec: ModelSpec) -> None:
         )
     if windows.train_months < 1 or windows.oot_months < 1:
         raise DefinitionInvalid("training and OOT need one month each at least", field="windows")
-    if windows.embargo_months is not None and windows.embargo_months < 0:
-        raise DefinitionInvalid("an embargo has 0 months or more", field="windows")
+    if windows.embargo_months is not None and windows.embargo_months < windows.performance_months:
+        raise DefinitionInvalid(
+            f"an embargo of {windows.embargo_months} months lets training labels, which look at "
+            f"{windows.performance_months} months, into the OOT months",
+            field="windows",
+        )
 
 
 def register_version(

@@ -83,6 +83,11 @@ def request_review(
         incumbent = (
             ModelVersion.objects.champions().filter(registered_model=version.registered_model_id).first()
         )
+        if comparison is None and incumbent is not None:
+            raise Conflict(
+                f"{version} was not compared with the champion, {incumbent.label}: "
+                "start a run that compares them"
+            )
         if comparison is not None and (incumbent is None or comparison.champion_id != incumbent.pk):
             raise Conflict(
                 f"{version} was compared with {comparison.champion.label}, but the champion is "
