@@ -84,7 +84,8 @@ def materialise_month(store: OfflineStore, feature_set: FeatureSetSpec, ym: str)
     answer = store.read_sql(render_sql(feature_set.sql, date_params(validate_ym(ym))))
     if answer.num_rows == 0:
         raise EmptyMonth(
-            f"{feature_set.name} has no row for {ym}: are its source tables filled for that month?"
+            f"{feature_set.name} has no row for {ym}: are its source tables filled for that month?",
+            field="base_ym",
         )
     _check_columns(feature_set, answer)
     _check_key(feature_set, answer, ym)
