@@ -116,13 +116,15 @@ def fair_months(
     challenger_train: Collection[str],
     windows: Windows,
     at_base_ym: str,
+    champion_performance_months: int | None = None,
 ) -> FairMonths:
     """Of the candidate months, those that judge both models fairly.
 
     A month is fair if its labels are complete at `at_base_ym` and if, for both models, it lies later than
     every training month and later than the W months that the last training labels look into. An older
     month that a model skipped is not fair either: features of its later training months have read the
-    outcome.
+    outcome. `windows` are the challenger's; a champion whose target looked at another number of months
+    says so in `champion_performance_months`.
 
     Returns
     -------
@@ -143,10 +145,15 @@ def fair_months(
     >>> found.excluded["202209"]
     'labels are not complete before 202210'
     """
+    looks_ahead = windows.performance_months
+    trained_on = (
+        _Trained("champion", champion_train, champion_performance_months or looks_ahead),
+        _Trained("challenger", challenger_train, looks_ahead),
+    )
     excluded: dict[str, str] = {}
     fair: list[str] = []
     for month in sorted(set(candidates)):
-        reason = _unfair(month, champion_train, challenger_train, windows, at_base_ym)
+        reason = _unfair(month, trained_on, windows, at_base_ym)
         if reason:
             excluded[month] = reason
         else:
@@ -154,27 +161,30 @@ def fair_months(
     return FairMonths(fair=tuple(fair), excluded=excluded)
 
 
-def _unfair(
-    month: str,
-    champion_train: Collection[str],
-    challenger_train: Collection[str],
-    windows: Windows,
-    at_base_ym: str,
-) -> str | None:
+@dataclass(frozen=True)
+class _Trained:
+    """The months that a model learned from, and how many months after each its labels looked at."""
+
+    who: str
+    months: Collection[str]
+    looks_ahead: int
+
+
+def _unfair(month: str, trained: tuple[_Trained, ...], windows: Windows, at_base_ym: str) -> str | None:
     if not is_mature(month, at_base_ym, windows):
         return f"labels are not complete before {add_months(month, _label_months(windows))}"
-    trained_on = (("champion", champion_train), ("challenger", challenger_train))
-    for who, train in trained_on:
-        if month in train:
-            return f"the {who} was trained on this month"
-    for who, train in trained_on:
-        if not train:
+    for model in trained:
+        if month in model.months:
+            return f"the {model.who} was trained on this month"
+    for model in trained:
+        if not model.months:
             continue
-        after = months_between(max(train), month)
+        last = max(model.months)
+        after = months_between(last, month)
         if after < 0:
-            return f"not out of time for the {who}, which was trained on months up to {max(train)}"
-        if after <= windows.performance_months:
-            return f"labels that the {who} was trained on look into this month"
+            return f"not out of time for the {model.who}, which was trained on months up to {last}"
+        if after <= model.looks_ahead:
+            return f"labels that the {model.who} was trained on look into this month"
     return None
 
 

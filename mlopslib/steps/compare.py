@@ -40,7 +40,7 @@ def run(ctx: StepContext) -> StepResult:
     scores = get_frame(ctx, "scores")
     scores["champion"] = _champion_scores(ctx, scores, champion_package, spec, champion_spec)
     ctx.progress(1, 3, "Comparing on the fair months")
-    report = _report(ctx, spec, scores, frozen, challenger_package)
+    report = _report(ctx, spec, scores, frozen, champion_spec, challenger_package)
     report["score_psi"] = {
         "champion": _psi_by_month(scores, "champion", champion_package),
         "challenger": _psi_by_month(scores, "score", challenger_package),
@@ -94,6 +94,7 @@ def _report(
     spec: ModelSpec,
     scores: pd.DataFrame,
     frozen: Mapping[str, Any],
+    champion_spec: ModelSpec,
     challenger_package: ModelPackage,
 ) -> dict[str, Any]:
     plan = plan_months(ctx.base_ym, spec.windows)
@@ -103,6 +104,7 @@ def _report(
         challenger_train=challenger_package.manifest["train_months"],
         windows=spec.windows,
         at_base_ym=ctx.base_ym,
+        champion_performance_months=champion_spec.windows.performance_months,
     )
     excluded = dict(candidates.excluded)
     fair = [ym for ym in candidates.fair if ym in plan.oot]

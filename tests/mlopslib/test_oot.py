@@ -125,3 +125,13 @@ def test_maturity_counts_calendar_months():
     assert months_between("202211", "202303") == 4
     assert is_mature("202211", "202303", windows)
     assert not is_mature("202212", "202303", windows)
+
+
+def test_a_champion_whose_target_looked_further_spoils_more_months():
+    months = {"champion_train": ["202201"], "challenger_train": ["202201"], "at_base_ym": "202212"}
+    windows = Windows(performance_months=1)
+    candidates = ["202202", "202203", "202204", "202205"]
+    assert fair_months(candidates, windows=windows, **months).fair == ("202203", "202204", "202205")
+    found = fair_months(candidates, windows=windows, champion_performance_months=3, **months)
+    assert found.fair == ("202205",)
+    assert found.excluded["202204"] == "labels that the champion was trained on look into this month"
