@@ -64,6 +64,16 @@ def test_starting_a_run_needs_a_role(api_as: As, role: str) -> None:
     assert not PipelineRun.objects.exists()
 
 
+def test_a_version_that_is_not_the_champion_can_be_monitored(api_as: As) -> None:
+    version = make_version(stage="archived")
+    pipeline = make_pipeline("monitoring", model=version.registered_model)
+    answer = api_as("operator").post("/api/runs/", new_run(pipeline=pipeline.name, params={"version": 1}))
+    assert answer.status_code == 201, answer.content
+    assert PipelineRun.objects.get().params["package_sha256"] == version.package_sha256
+    wrong = api_as("operator").post("/api/runs/", new_run(pipeline=pipeline.name, params={"version": 9}))
+    assert problem_of(wrong) == (422, "invalid-input", "version")
+
+
 def test_the_same_key_gives_the_same_run(api_as: As) -> None:
     api, body = api_as("operator"), new_run()
     first = api.post("/api/runs/", body, headers={"Idempotency-Key": "monthly-202606"})
@@ -110,6 +120,7 @@ def test_two_keys_are_one_too_many(api_as: As) -> None:
         ({"requested_by": 1}, (400, "invalid", "requested_by")),
         ({"params": {"champion": None}}, (400, "invalid", "params")),
         ({"params": "x"}, (400, "invalid", "params")),
+        ({"params": {"version": 1}}, (422, "invalid-input", "params")),
         ({"idempotency_key": "a b"}, (400, "invalid", "idempotency_key")),
         ({"idempotency_key": ""}, (400, "invalid", "idempotency_key")),
         ({"idempotency_key": "k" * 81}, (400, "invalid", "idempotency_key")),

@@ -82,11 +82,18 @@ class RunDetailSerializer(RunSerializer):
         read_only_fields = fields
 
 
-class MonthsSerializer(StrictFields):
-    """Months of a materialise run; without them it does the base month."""
+class ParamsSerializer(StrictFields):
+    """What a template may be told beside its base month."""
 
-    first_ym = serializers.CharField(max_length=6, required=False)
-    last_ym = serializers.CharField(max_length=6, required=False)
+    first_ym = serializers.CharField(
+        max_length=6, required=False, help_text="Materialise: the first month; the base month without it."
+    )
+    last_ym = serializers.CharField(
+        max_length=6, required=False, help_text="Materialise: the last month; the base month without it."
+    )
+    version = serializers.IntegerField(
+        min_value=1, required=False, help_text="Monitoring: a version's number; the champion without it."
+    )
 
 
 class NewRunSerializer(StrictFields):
@@ -94,7 +101,7 @@ class NewRunSerializer(StrictFields):
 
     pipeline = serializers.CharField(max_length=120, help_text="The pipeline's name.")
     base_ym = serializers.CharField(max_length=6, help_text="The base month, YYYYMM.")
-    params = MonthsSerializer(required=False)
+    params = ParamsSerializer(required=False)
     idempotency_key = serializers.RegexField(
         r"^[A-Za-z0-9._:-]+$",
         max_length=80,
