@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 
@@ -17,6 +18,9 @@ from mlopslib.sql.dialect import Embedded, Impala
 #: longer texts are refused before they are parsed
 MAX_CHARACTERS = 100_000
 _TABLE_PARTS = {"this", "db", "alias", "joins"}
+#: how the parser shows a token in a message, and the place that it names at the end
+_TOKEN = re.compile(r"<Token token_type: \S+, text: (.*?), line: \d+, col: \d+, .*?>")
+_PLACE = re.compile(r"\.? Line (\d+), Col: (\d+)\.?$")
 
 
 def guard_select(sql: str, *, tables: Collection[str] | None = None) -> exp.Query:
@@ -250,5 +254,9 @@ def _words(node: exp.Expr) -> str:
 
 
 def _first_line(error: BaseException) -> str:
+    """What the parser says, without its own objects: a token is told as the text that stands there."""
     line = str(error).strip().splitlines()
-    return line[0].rstrip(".") if line else type(error).__name__
+    if not line:
+        return type(error).__name__
+    text = _TOKEN.sub(lambda token: repr(token[1]), line[0])
+    return _PLACE.sub(r" (line \1, character \2)", text).rstrip(".")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
+from itertools import islice
 
 from mlopslib.errors import InvalidDate, UnknownParameter
 
 _PARAMETER = re.compile(r"\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}")
 _VALUE = re.compile(r"[0-9]{6}|[0-9]{8}")
+#: parameters that a message shows where none is near
+_SHOWN = 6
 
 
 def parameters_in(sql: str) -> list[str]:
@@ -39,7 +42,7 @@ def render_sql(sql: str, params: Mapping[str, str]) -> str:
     Raises
     ------
     UnknownParameter
-        If a name is not in `params`; the message names the nearest one.
+        If a name is not in `params`; the message names the nearest one, or the first few.
     InvalidDate
         If a value is not six or eight digits.
 
@@ -62,6 +65,11 @@ def render_sql(sql: str, params: Mapping[str, str]) -> str:
 
 
 def _unknown(name: str, params: Mapping[str, str]) -> str:
-    near = get_close_matches(name.lower(), params, n=1, cutoff=0.0)
-    hint = f": did you mean {{{near[0]}}}?" if near else ": this query takes no parameters"
+    near = get_close_matches(name.lower(), params, n=1, cutoff=0.6)
+    if near:
+        hint = f": did you mean {{{near[0]}}}?"
+    elif params:
+        hint = f": there are {', '.join(f'{{{known}}}' for known in islice(params, _SHOWN))} and others"
+    else:
+        hint = ": this query takes no parameters"
     return f"no date parameter is called {{{name}}}{hint}"

@@ -203,6 +203,21 @@ def test_an_unknown_parameter_names_the_nearest(name, nearest):
     assert caught.value.field == "sql"
 
 
+def test_an_unknown_parameter_that_is_near_to_none_shows_what_there_is():
+    with pytest.raises(UnknownParameter) as caught:
+        render_sql("select '{parametr}'", date_params("202210"))
+    assert "did you mean" not in caught.value.message
+    assert "there are {base_ym}, " in caught.value.message
+
+
+def test_text_that_cannot_be_parsed_is_told_without_the_parsers_own_objects():
+    with pytest.raises(SqlRejected) as caught:
+        guard_select("SELECT FROM WHERE")
+    assert caught.value.message == (
+        "this is not SQL that can be read: Expected table name but got 'WHERE' (line 1, character 17)"
+    )
+
+
 def test_a_parameter_without_a_dictionary_is_an_error():
     with pytest.raises(UnknownParameter):
         render_sql("select '{base_ym}'", {})
