@@ -62,7 +62,8 @@ def test_orders_become_an_approved_score(
     page.get_by_label(re.compile("Note")).fill("The new version may replace it: looked at months and gates.")
     page.get_by_role("button", name=re.compile("Approve and deploy v2")).first.click()
     page.goto("/serving/next-month-buyer/")
-    expect(page.get_by_text("LIVE").first).to_be_visible(timeout=30_000)
+    deployed = page.locator("tr", has_text="v2").filter(has_text="Live")
+    expect(deployed.first).to_be_visible(timeout=60_000)
 
     example = json.loads(installation.python("tests.flows.retail", "example"))
     assert example["version"] == "v2"
