@@ -130,6 +130,14 @@ def _current_comparison(version: ModelVersion) -> Comparison | None:
     return version.comparisons.filter(champion__stage=ModelVersion.Stage.CHAMPION).order_by("-pk").first()
 
 
+def may_be_asked(version: ModelVersion) -> bool:
+    """Whether its run left what a review shows: gates and, beside a champion, a comparison with it."""
+    champions = ModelVersion.objects.champions().filter(registered_model=version.registered_model_id)
+    if champions.exists() and _current_comparison(version) is None:
+        return False
+    return bool(asked_gates(version))
+
+
 def asked_gates(version: ModelVersion) -> list[dict[str, Any]]:
     """The gates that the run of a version found: with its comparison, with an earlier request, or alone."""
     comparison = version.comparisons.order_by("-pk").first()

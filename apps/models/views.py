@@ -20,7 +20,7 @@ from apps.models.filters import RegisteredModelFilter
 from apps.models.health import Health, complete_after, drift_table, health_of
 from apps.models.models import Comparison, Evaluation, ModelVersion, RegisteredModel, Review
 from apps.models.report import excluded_rows, month_rows, pooled_row, swap_set, worse_months_sentence
-from apps.models.review_views import asked_gates
+from apps.models.review_views import may_be_asked
 from mlopslib.definition import Gates
 
 PER_PAGE = 25
@@ -217,7 +217,7 @@ def version(request: HttpRequest, name: str, number: int) -> HttpResponse:
             "comparisons": row.comparisons.with_versions().defer("report"),
             "may_request": may(request.user, "reviews.request")
             and row.stage == ModelVersion.Stage.CANDIDATE
-            and bool(asked_gates(row)),
+            and may_be_asked(row),
         },
     )
 

@@ -62,6 +62,18 @@ def test_live_and_champion_when_every_worker_serves_it(asked: Deployment, beat: 
     assert reconcile_deployments() == [], "twice does no harm"
 
 
+def test_champion_only_when_every_endpoint_that_was_asked_serves_it(asked: Deployment, beat: Beat) -> None:
+    second = make_endpoint("loan-needs-batch", model=asked.endpoint.registered_model)
+    other = make_deployment(second, review=asked.review, state="PENDING")
+    beat("w1", asked)
+    assert reconcile_deployments() == [asked]
+    assert champion_of(asked) == 1
+
+    beat("w1", other)
+    assert reconcile_deployments() == [other]
+    assert champion_of(asked) == 2
+
+
 def test_one_worker_behind_keeps_it_pending(asked: Deployment, beat: Beat) -> None:
     beat("w1", asked)
     beat("w2", live_of(asked))

@@ -98,8 +98,15 @@ def _go_live(deployment: Deployment, *, workers: int) -> Deployment | None:
             pk=deployment.pk
         )
         record(None, "deployment.live", deployment, seq=deployment.seq, workers=workers)
-        promote(version=deployment.version)
+        if not _is_awaited_elsewhere(deployment):
+            promote(version=deployment.version)
     return deployment
+
+
+def _is_awaited_elsewhere(deployment: Deployment) -> bool:
+    """Whether another endpoint was asked for the same version and does not serve it yet."""
+    asked = Deployment.objects.newest().filter(version=deployment.version_id)
+    return asked.exclude(state=Deployment.State.LIVE).exists()
 
 
 def _mark_refused(deployment: Deployment, reason: str) -> Deployment | None:
