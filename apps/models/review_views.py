@@ -233,6 +233,7 @@ def _rail(user: Any, review: Review, form: NoteForm) -> dict[str, Any]:
         "is_pending": pending,
         "may_decide": pending and refusal is None,
         "refusal": refusal,
+        "void": services.why_void(review) if pending else None,
         "may_withdraw": pending and _may_withdraw(user, review),
         "endpoints": review.version.registered_model.endpoints.all(),
         "reviewers": _reviewers(review) if pending else [],

@@ -46,6 +46,18 @@ def test_what_was_measured_later_is_no_evidence(bank, client_as):
     assert "0.777" not in page_of(client_as(bank.reviewer), bank)
 
 
+def test_a_request_against_a_champion_of_the_past_says_so_instead_of_offering_approval(bank, client_as):
+    ModelVersion.objects.filter(pk=bank.champion.pk).update(stage="ARCHIVED")
+    newer = factories.make_version(bank.champion.registered_model, stage="CHAMPION")
+    why = f"the champion is {newer.label} now, the request was made against v1"
+    page = page_of(client_as(bank.reviewer), bank)
+    assert f"Nobody can approve this request any more: {why}." in page
+    assert APPROVE not in page and "v1 is archived and kept" not in page
+    assert "Request changes" in page and "Reject" in page
+    page = page_of(client_as(bank.author), bank)
+    assert why in page and "Withdraw the request for v2" in page
+
+
 def test_the_author_reads_why_and_finds_no_button(bank, client_as):
     page = page_of(client_as(bank.author), bank)
     assert "you asked for this review" in page

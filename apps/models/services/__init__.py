@@ -8,6 +8,7 @@ from apps.models.services.reviews import (
     evidence_of,
     request_review,
     why_not_decide,
+    why_void,
     withdraw_review,
 )
 
@@ -22,5 +23,6 @@ __all__ = [
     "register_version",
     "request_review",
     "why_not_decide",
+    "why_void",
     "withdraw_review",
 ]

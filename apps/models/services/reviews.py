@@ -240,6 +240,15 @@ def _check_pending(review: Review) -> None:
     )
 
 
+def why_void(review: Review) -> str | None:
+    """Why nobody can approve this request any more, or None; asking for changes or rejecting ends it."""
+    try:
+        _check_unchanged(review, review.version)
+    except Conflict as error:
+        return error.message.removeprefix("approval void: ")
+    return None
+
+
 def _check_unchanged(review: Review, version: ModelVersion) -> None:
     """Raise unless the version is, to the bit, what the request showed."""
     changed: GijunError | None = None
