@@ -54,6 +54,15 @@ def jailed_connection(
             connection.close()
 
 
+#: where the engine names the columns that come nearest to one that is not there
+_NEAR = "Candidate bindings:"
+
+
 def _message(error: duckdb.Error) -> str:
+    """What the engine says in one line: without its word for the phase, with the columns nearest."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    said = lines[0].removeprefix("Binder Error: ").rstrip("!")
+    near = [line.removeprefix(_NEAR).strip() for line in lines[1:] if line.startswith(_NEAR)]
+    return f"{said}: near to it are {near[0]}" if near else said

@@ -57,6 +57,8 @@ def test_unknown_tables_and_columns_are_named(bank: EmbeddedStore) -> None:
         bank.read_sql("select amonut from txn")
     with pytest.raises(QueryFailed, match="amonut"):
         bank.describe_sql("select amonut from txn")
+    with pytest.raises(QueryFailed, match=r'"amonut" not found .*: near to it are "amount"'):
+        bank.describe_sql("select amonut from txn")
     with pytest.raises(TableNotFound):
         bank.describe("nothing")
 
