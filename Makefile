@@ -39,7 +39,7 @@ run: install
 	@exec $(BIN)/python -m portal.supervisor
 
 test: install-dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 check: install-dev
 	$(BIN)/ruff check .

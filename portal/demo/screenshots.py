@@ -1,4 +1,4 @@
-"""Drive the demo in headless Chromium and write the pictures of the README to docs/img.
+"""Pictures of the demo by headless Chromium: those of the README in docs/img, every page in var/screenshots.
 
     make screenshots            starts a demo of its own in a temporary home, or
     GIJUN_HOME=var make screenshots    uses the one that runs there
@@ -23,6 +23,9 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TARGET = ROOT / "docs" / "img"
+EVERY_PAGE = ROOT / "var" / "screenshots"
+#: one screen of each, as a person sees it first
+README = ("review-1440-light", "home-1440-light", "model-1440-dark", "review-390-light")
 WIDTHS = {1440: 900, 390: 844}
 THEMES = ("light", "dark")
 #: picture -> address; a name in braces is found on the list page
@@ -98,7 +101,9 @@ def take(page: Page, name: str, address: str) -> None:
     page.wait_for_load_state("networkidle")
     if page.locator(".js-chart, [data-chart]").count():
         page.locator("body[data-charts=ready]").wait_for(timeout=20_000)
-    page.screenshot(path=TARGET / f"{name}.png", full_page=True)
+    page.screenshot(path=EVERY_PAGE / f"{name}.png", full_page=True)
+    if name in README:
+        page.screenshot(path=TARGET / f"{name}.png")
     print(f"  {name}.png")
 
 
@@ -106,7 +111,8 @@ def main() -> None:
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if not chromium:
         raise SystemExit("make screenshots needs Chromium: apt-get install chromium, or set CHROMIUM")
-    TARGET.mkdir(parents=True, exist_ok=True)
+    for folder in (TARGET, EVERY_PAGE):
+        folder.mkdir(parents=True, exist_ok=True)
     with running_demo() as (home, url), sync_playwright() as playwright:
         password = json.loads((home / "demo_passwords.json").read_text())["jihye"]
         browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)

@@ -214,7 +214,7 @@ class Demo:
     def retrain_and_monitor(self) -> None:
         self.progress.start(f"CT run at {self.last_ym}, and the champion's monitoring")
         training = self._run(self._pipeline("training"), self.last_ym, actor=None)
-        months = [add_months(self.champion_ym, n) for n in range(3, CHAMPION_AGE + 1)]
+        months = [add_months(self.champion_ym, n) for n in range(1, CHAMPION_AGE + 1)]
         monitoring = self._pipeline("monitoring")
         runs = [training, *(self._run(monitoring, month, actor=None) for month in months)]
         self._wait(runs)

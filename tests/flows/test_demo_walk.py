@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 from tests.flows.conftest import Installation
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("flow-demo")]
+pytestmark = pytest.mark.browser
 
 _AXE = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]}}
 

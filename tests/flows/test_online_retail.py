@@ -17,7 +17,7 @@ from tests.flows.conftest import Installation
 from tests.flows.retail import PASSWORD
 from tests.parts import shared_data
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("flow-retail")]
+pytestmark = pytest.mark.browser
 
 
 def post(url: str, body: Any) -> dict[str, Any]:

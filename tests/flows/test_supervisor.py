@@ -16,8 +16,6 @@ import pytest
 
 from tests.parts import ROOT
 
-pytestmark = pytest.mark.xdist_group("flow-supervisor")
-
 
 def sessions_of(home: Path) -> set[int]:
     """Ids of the processes whose environment names this home."""
