@@ -13,7 +13,7 @@ help:
 	@echo "make demo         install, make the demo bank, run its main job, serve the portal (Ctrl-C stops all)"
 	@echo "make run          the same without demo data"
 	@echo "make test         install and run all tests"
-	@echo "make check        ruff, mypy, import-linter, djlint, missing migrations and translations"
+	@echo "make check        ruff, mypy, import-linter, djlint, missing migrations"
 	@echo "make messages     collect the strings and compile the Korean ones (needs gettext)"
 	@echo "make screenshots  drive the demo in headless Chromium and write docs/img"
 	@echo "make clean        remove .venv and var (all data)"
