@@ -279,8 +279,9 @@ def main() -> None:
     try:
         _serve(supervisor, demo=arguments.demo, customers=arguments.customers)
     except KeyboardInterrupt:
-        print("\nStopping ...", flush=True)
+        pass
     finally:
+        print("\nStopping ...", flush=True)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         supervisor.stop()
         (home / "run.json").unlink(missing_ok=True)
@@ -305,6 +306,9 @@ def _serve(supervisor: Supervisor, *, demo: bool, customers: int) -> None:
         f"Started in {time.monotonic() - started:.0f} s. Logs: {supervisor.home / 'logs'}. Ctrl-C stops all."
     )
     print(f"Gijun is ready: {supervisor.portal_url}", flush=True)
+    # from here a signal only sets the flag: an interrupt in the middle of a restart would lose the process
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, lambda *_: supervisor.stopping.set())
     supervisor.watch()
 
 
