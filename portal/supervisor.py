@@ -31,6 +31,7 @@ from portal.init_home import init_home
 ROOT = Path(__file__).resolve().parent.parent
 USUAL_PORTS = {"portal": 8000, "serving": 9000, "redis": 6390}
 _STOP_SECONDS = 12
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DEATHS, _WITHIN_SECONDS = 3, 60
 
 
@@ -274,7 +275,8 @@ def main() -> None:
     init_home(home)
     lock = _lock(home)
     supervisor = Supervisor(home, port=arguments.port)
-    for signum in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT too: a shell that starts us in the background has it ignored
+    for signum in _STOP_SIGNALS:
         signal.signal(signum, _interrupt)
     try:
         _serve(supervisor, demo=arguments.demo, customers=arguments.customers)
@@ -307,7 +309,7 @@ def _serve(supervisor: Supervisor, *, demo: bool, customers: int) -> None:
     )
     print(f"Gijun is ready: {supervisor.portal_url}", flush=True)
     # from here a signal only sets the flag: an interrupt in the middle of a restart would lose the process
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for signum in _STOP_SIGNALS:
         signal.signal(signum, lambda *_: supervisor.stopping.set())
     supervisor.watch()
 
