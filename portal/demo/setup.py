@@ -69,6 +69,11 @@ class Demo:
         self.champion_ym = add_months(self.last_ym, -CHAMPION_AGE)
 
     def run(self) -> None:
+        done = settings.GIJUN_HOME / "demo_done"
+        if done.exists():
+            # whatever people did with it since then is theirs
+            print(f"  The demo bank is there already, months {self.first_ym} to {self.last_ym}", flush=True)
+            return
         people = self.make_people()
         self.make_bank()
         self.define(people)
@@ -76,6 +81,7 @@ class Demo:
         self.train_champion(people)
         self.deploy_champion(people)
         self.retrain_and_monitor()
+        done.write_text(self.last_ym)
 
     # stages -------------------------------------------------------------------------------------
 
@@ -177,7 +183,8 @@ class Demo:
 
     def materialise(self, people: dict[str, User]) -> None:
         self.progress.start("Features for the months needed")
-        pipelines = Pipeline.objects.filter(template="materialise")
+        names = [item.spec.name for item in definitions.FEATURE_SETS]
+        pipelines = Pipeline.objects.filter(template="materialise", feature_set__name__in=names)
         params = {"first_ym": self.first_base_ym, "last_ym": self.last_ym}
         runs = [
             self._run(pipeline, self.last_ym, actor=people["minseo"], params=params) for pipeline in pipelines
@@ -193,7 +200,7 @@ class Demo:
 
     def deploy_champion(self, people: dict[str, User]) -> None:
         self.progress.start("Approved by jihye, deployed to the serving workers")
-        review = Review.objects.filter(version__base_ym=self.champion_ym).latest("id")
+        review = Review.objects.filter(version__base_ym=self.champion_ym).earliest("id")
         if review.status == Review.Status.PENDING:
             approve_and_deploy(
                 actor=people["jihye"],
