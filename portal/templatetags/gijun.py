@@ -15,7 +15,7 @@ from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -184,7 +184,7 @@ def band(psi: float | None) -> SafeString:
     """The word for a PSI at or above 0.10 (watch) or 0.25 (act); nothing below."""
     name = psi_tone(psi)
     if name in {"", "stable"}:
-        return mark_safe("")
+        return SafeString()
     return format_html('<span class="band {}">{}</span>', name, BAND_WORDS[name])
 
 
@@ -218,7 +218,7 @@ def sparkline(values: Sequence[float | None], tone: str = "") -> SafeString:
     """A small line of the last values. The number stands beside it, so it is decoration."""
     present = [(i, float(v)) for i, v in enumerate(values) if v is not None]
     if len(present) < 2:
-        return mark_safe("")
+        return SafeString()
     top = max(max(v for _i, v in present), 0.12)
     step = 72 / (len(values) - 1)
     points = " ".join(f"{2 + i * step:.1f},{18 - 15 * v / top:.1f}" for i, v in present)
@@ -248,7 +248,7 @@ def chart_scripts(context: RequestContext) -> SafeString:
     """Plotly and our 2 kB, only on a page that drew a chart."""
     request = context.get("request")
     if not getattr(request, "has_charts", False):
-        return mark_safe("")
+        return SafeString()
     names = ["plotly/plotly.min.js", "js/charts.js"]
     return format_html_join("\n", '<script src="{}" defer></script>', ((static(name),) for name in names))
 
