@@ -83,6 +83,34 @@ class QueryFailed(OfflineStoreError):
     code = "query-failed"
 
 
+class QueryTimeout(QueryFailed):
+    """The query ran longer than it may; nothing of it runs any more."""
+
+    code = "query-timeout"
+
+
+class QueryCancelled(QueryFailed):
+    """Somebody stopped the query; nothing of it runs any more."""
+
+    code = "query-cancelled"
+
+
+class QueryTooLarge(QueryFailed):
+    """The answer has more rows, or needs more memory, than this query may take."""
+
+    code = "query-too-large"
+
+
+class ConnectionFault(OfflineStoreError):
+    """The engine cannot be reached; the message names the fault: refused, mechanism, database."""
+
+    code = "connection"
+
+
+class OnlineStoreError(GijunError):
+    code = "online-store"
+
+
 class DataError(GijunError):
     """The data cannot carry what was asked of it."""
 

@@ -227,8 +227,14 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 
-#: delta:///path for Delta Lake tables on local disk
+#: the Redis of the online feature store; it may be another one than the broker's
+ONLINE_URL = env("ONLINE_URL", default=REDIS_URL)
+#: delta:///path for Delta Lake tables on local disk; impala://user@host:21050/db and hive:// for a cluster
 OFFLINE_URL = env("OFFLINE_URL", default=f"delta://{GIJUN_HOME / 'offline'}")
+#: what one query that somebody waits for may take: seconds, and memory of the embedded engine
+PREVIEW_SECONDS = env.int("PREVIEW_SECONDS", default=20)
+QUERY_SECONDS = env.int("QUERY_SECONDS", default=3600)
+QUERY_MEMORY = env("QUERY_MEMORY", default="2GB")
 ARTIFACT_ROOT = Path(env("ARTIFACT_ROOT", default=str(GIJUN_HOME / "artifacts")))
 #: the Ed25519 key that signs manifests; only the portal reads it. Public keys lie beside it.
 SIGNING_KEY = Path(env("SIGNING_KEY", default=str(GIJUN_HOME / "keys" / "signing.pem")))

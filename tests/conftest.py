@@ -111,7 +111,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 @pytest.fixture
 def shelf(redis_server: RedisServer, settings: Any, request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
     """The portal's settings name a real Redis, under a prefix of this test; returns a connection to it."""
-    settings.REDIS_URL = redis_server.url
+    settings.REDIS_URL = settings.ONLINE_URL = redis_server.url
     settings.REDIS_PREFIX = f"test{abs(hash(request.node.nodeid))}"
     connection = redis_server.client
     yield connection

@@ -17,6 +17,7 @@ CELERY_BROKER_URL = os.environ.get("TEST_BROKER_URL", "memory://")
 
 #: nobody listens there: a test that wants a Redis starts its own (the fixture `shelf`)
 REDIS_URL = "redis://127.0.0.1:1/0"
+ONLINE_URL = REDIS_URL
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # a file, so that the processes that a test starts see the same rows

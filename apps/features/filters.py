@@ -11,7 +11,6 @@ from django.utils.translation import gettext_lazy as _
 from apps.common.charting import PSI_ACT, PSI_WATCH
 from apps.common.filters import AnyOfFilter, StableOrderingFilter
 from apps.features.models import Feature, FeatureSet
-from apps.features.querysets import FeatureQuerySet
 
 DRIFT = [
     ("stable", _("stable < 0.10")),
@@ -49,11 +48,6 @@ class FeatureFilter(django_filters.FilterSet):
     class Meta:
         model = Feature
         fields = ["q", "domain", "entity", "feature_set", "dtype", "drift"]
-
-    def filter_queryset(self, queryset: FeatureQuerySet) -> QuerySet[Feature]:
-        if "latest_psi" not in queryset.query.annotations:
-            queryset = queryset.with_newest_profile()
-        return super().filter_queryset(queryset)
 
     def search(self, queryset: QuerySet[Feature], name: str, value: str) -> QuerySet[Feature]:
         return queryset.filter(

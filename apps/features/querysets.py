@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import Q
 
 if TYPE_CHECKING:
     from apps.features.models import FeatureSet
@@ -24,6 +24,10 @@ class FeatureSetQuerySet(models.QuerySet):
             condition |= Q(name=name, version=version)
         return self.filter(condition)
 
+    def visible(self) -> FeatureSetQuerySet:
+        """Everything but what was deleted."""
+        return self.exclude(status="DELETED")
+
     def with_owner(self) -> FeatureSetQuerySet:
         return self.select_related("owner")
 
@@ -36,15 +40,6 @@ class FeatureQuerySet(models.QuerySet):
     def with_set(self) -> FeatureQuerySet:
         return self.select_related("feature_set", "feature_set__owner")
 
-    def with_newest_profile(self) -> FeatureQuerySet:
-        """`latest_psi` and `latest_ym`: of the newest base month that has been profiled."""
-        from apps.features.models import FeatureProfile
-
-        newest = FeatureProfile.objects.filter(feature=OuterRef("pk")).order_by("-base_ym")
-        return self.annotate(
-            latest_psi=Subquery(newest.values("psi")[:1]), latest_ym=Subquery(newest.values("base_ym")[:1])
-        )
-
 
 class MaterialisationQuerySet(models.QuerySet):
     def of(self, feature_set: FeatureSet) -> MaterialisationQuerySet:
@@ -53,3 +48,9 @@ class MaterialisationQuerySet(models.QuerySet):
     def months(self) -> list[str]:
         """Base months that stand in the store, first to last."""
         return sorted(set(self.values_list("base_ym", flat=True)))
+
+
+class SavedViewQuerySet(models.QuerySet):
+    def visible_to(self, user: Any) -> SavedViewQuerySet:
+        """A person's own views and those that others share."""
+        return self.filter(Q(owner=user) | Q(is_shared=True))

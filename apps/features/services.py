@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import OuterRef, Subquery
 
 from apps.common.access import require
 from apps.common.audit import record
@@ -236,6 +237,15 @@ def record_materialisation(*, feature_set: FeatureSet, months: Sequence[Mapping[
             unique_fields=["feature", "base_ym"],
             update_fields=[*_PROFILE_FIGURES, "created_at"],
         )
+        refresh_latest(feature_set)
+
+
+def refresh_latest(feature_set: FeatureSet) -> None:
+    """Bring `latest_ym` and `latest_psi` of each feature up to its newest profile."""
+    newest = FeatureProfile.objects.filter(feature=OuterRef("pk")).order_by("-base_ym")
+    feature_set.features.update(
+        latest_ym=Subquery(newest.values("base_ym")[:1]), latest_psi=Subquery(newest.values("psi")[:1])
+    )
 
 
 _PROFILE_FIGURES = ("rows", "missing", "distinct", "mean", "minimum", "maximum", "psi", "histogram")

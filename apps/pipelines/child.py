@@ -77,6 +77,8 @@ def build_context(step: StepRun, workdir: Path, reporter: Reporter) -> StepConte
         workdir=workdir,
         on_progress=reporter.progress,
         on_log=reporter.log,
+        online_url=settings.ONLINE_URL,
+        online_prefix=settings.REDIS_PREFIX,
     )
 
 

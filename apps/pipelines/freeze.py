@@ -9,12 +9,14 @@ from apps.features.models import FeatureSet
 from apps.models.models import ModelVersion
 from apps.pipelines.errors import PipelineInvalid
 from apps.pipelines.models import Pipeline, Template
-from mlopslib.dates import months_between, validate_ym
+from mlopslib.dates import add_months, months_between, validate_ym
 from mlopslib.definition import ModelSpec
 from mlopslib.errors import InvalidDate, InvalidInput
 
 #: more months than a bank keeps: a longer range is a typing error
 _MOST_MONTHS = 240
+#: base months of one leak proof
+_MOST_PROOFS = 36
 
 
 def freeze(pipeline: Pipeline, base_ym: str, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,10 +70,38 @@ def _materialise(pipeline: Pipeline, base_ym: str, asked: Mapping[str, Any]) -> 
     return {"feature_sets": [feature_set.to_spec().to_dict()], "first_ym": first, "last_ym": last}
 
 
+def _leak_proof(pipeline: Pipeline, base_ym: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The base months to prove: those asked for, else the run's own and the two before."""
+    months = asked.get("months") or [add_months(base_ym, back) for back in (-2, -1, 0)]
+    if not isinstance(months, list) or not 0 < len(months) <= _MOST_PROOFS:
+        raise InvalidInput(f"months is a list of 1 to {_MOST_PROOFS} base months", field="months")
+    feature_set = pipeline.feature_set
+    return {
+        "feature_sets": [feature_set.to_spec().to_dict()],
+        "months": [_month({"months": month}, "months", base_ym) for month in months],
+        "timeless": feature_set.timeless_tables,
+    }
+
+
+def _eda(pipeline: Pipeline, base_ym: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """`target`: {"label", "sql"} of a query that gives the entity key and `target`, or None."""
+    target = asked.get("target")
+    if target is not None and not (isinstance(target, dict) and set(target) == {"label", "sql"}):
+        raise InvalidInput('target is {"label": ..., "sql": ...} or left out', field="target")
+    return {"feature_sets": [pipeline.feature_set.to_spec().to_dict()], "target": target}
+
+
+def _online(pipeline: Pipeline, base_ym: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {"feature_sets": [pipeline.feature_set.to_spec().to_dict()]}
+
+
 _FREEZERS: dict[str, tuple[Callable[[Pipeline, str, Mapping[str, Any]], dict[str, Any]], tuple[str, ...]]] = {
     Template.TRAINING: (_training, ()),
     Template.MONITORING: (_monitoring, ("version",)),
     Template.MATERIALISE: (_materialise, ("first_ym", "last_ym")),
+    Template.LEAK_PROOF: (_leak_proof, ("months",)),
+    Template.EDA: (_eda, ("target",)),
+    Template.ONLINE: (_online, ()),
 }
 
 

@@ -24,6 +24,14 @@ class Template(models.TextChoices):
     TRAINING = "training"
     MONITORING = "monitoring"
     MATERIALISE = "materialise"
+    LEAK_PROOF = "leak_proof"
+    EDA = "eda"
+    ONLINE = "online"
+
+    @classmethod
+    def of_feature_sets(cls) -> frozenset[str]:
+        """Templates whose subject is a feature set, not a model."""
+        return frozenset({cls.MATERIALISE, cls.LEAK_PROOF, cls.EDA, cls.ONLINE})
 
 
 class Pipeline(models.Model):

@@ -35,7 +35,7 @@ def define_pipeline(
 
     Raises AccessDenied, PipelineInvalid, Conflict.
     """
-    require(actor, "features.create" if template == Template.MATERIALISE else "models.define")
+    require(actor, "features.create" if template in Template.of_feature_sets() else "models.define")
     if not 0 < len(name.strip()) <= 120:
         raise PipelineInvalid("a pipeline needs a name of 1 to 120 characters", field="name")
     if template not in Template.values:
@@ -152,7 +152,7 @@ def add_schedule(
 
 
 def _right_to_start(pipeline: Pipeline) -> str:
-    return "features.materialise" if pipeline.template == Template.MATERIALISE else "runs.start"
+    return "features.materialise" if pipeline.template in Template.of_feature_sets() else "runs.start"
 
 
 def _make_steps(run: PipelineRun) -> StepRun:
@@ -191,9 +191,9 @@ def _run_of(
 def _check_subject(
     template: str, registered_model: RegisteredModel | None, feature_set: FeatureSet | None
 ) -> None:
-    if template == Template.MATERIALISE:
+    if template in Template.of_feature_sets():
         if feature_set is None or registered_model is not None:
-            raise PipelineInvalid("the materialise template is for a feature set", field="feature_set")
+            raise PipelineInvalid(f"the {template} template is for a feature set", field="feature_set")
     elif registered_model is None or feature_set is not None:
         raise PipelineInvalid(f"the {template} template is for a model", field="registered_model")
 

@@ -22,12 +22,18 @@ STEP_WORDS: dict[str, Any] = {
     "score": _("Score"),
     "monitor": _("Monitor"),
     "materialise": _("Materialise"),
+    "prove": _("Prove"),
+    "eda": _("Profile and correlate"),
+    "publish_online": _("Publish online"),
 }
 
 TEMPLATE_TITLES: dict[str, Any] = {
     Template.TRAINING: _("Training"),
     Template.MONITORING: _("Monitoring"),
     Template.MATERIALISE: _("Materialise"),
+    Template.LEAK_PROOF: _("Leak proof"),
+    Template.EDA: _("EDA and correlation"),
+    Template.ONLINE: _("Online store"),
 }
 
 TEMPLATE_WORDS: dict[str, Any] = {
@@ -39,6 +45,14 @@ TEMPLATE_WORDS: dict[str, Any] = {
         "Scores one month with the champion: PSI at once, AUC and lift as soon as the labels are mature."
     ),
     Template.MATERIALISE: _("Runs a feature query for its months and profiles every feature."),
+    Template.LEAK_PROOF: _(
+        "Changes every row that lies after the base date in a scratch copy, computes the features again, and "
+        "compares: nothing may move."
+    ),
+    Template.EDA: _(
+        "Distributions, correlations and the association with a target, computed where the data lies."
+    ),
+    Template.ONLINE: _("Puts the newest month of a feature set into the online store, all of it at once."),
 }
 
 

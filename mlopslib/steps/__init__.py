@@ -22,6 +22,9 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     ),
     "monitoring": ("extract", "score", "monitor"),
     "materialise": ("materialise",),
+    "leak_proof": ("prove",),
+    "eda": ("eda",),
+    "online": ("publish_online",),
 }
 
 STEP_TITLES: dict[str, str] = {
@@ -37,6 +40,9 @@ STEP_TITLES: dict[str, str] = {
     "score": "Score",
     "monitor": "Monitor",
     "materialise": "Materialise the feature set",
+    "prove": "Prove that nothing reads the future",
+    "eda": "Profile and correlate",
+    "publish_online": "Publish to the online store",
 }
 
 #: steps whose module is not called as they are

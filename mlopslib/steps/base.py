@@ -25,7 +25,8 @@ class StepContext:
     params
         The run's frozen parameters. Keys by template: ``champion`` (dict with ``version``,
         ``package_sha256``, ``definition``, ``train_months``) or None for training;
-        ``version``, ``package_sha256`` for monitoring; ``first_ym``, ``last_ym`` for materialise.
+        ``version``, ``package_sha256`` for monitoring; ``first_ym``, ``last_ym`` for materialise;
+        ``months``, ``timeless`` for leak_proof; ``target`` for eda.
     spec
         The model's definition; None in the materialise template.
     feature_sets
@@ -34,6 +35,8 @@ class StepContext:
         Artefacts of the earlier steps of this run, by name.
     workdir
         An empty directory that is removed after the step.
+    online_url, online_prefix
+        The Redis of the online store, and what its keys begin with.
     """
 
     base_ym: str
@@ -47,6 +50,8 @@ class StepContext:
     workdir: Path
     on_progress: Callable[[float, float, str], None] = lambda done, total, text: None
     on_log: Callable[[str], None] = lambda text: None
+    online_url: str = ""
+    online_prefix: str = "gijun"
 
     def progress(self, done: float, total: float, text: str = "") -> None:
         """Say how far the step is; shown as its progress bar. Raises StepCancelled on cancel."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.features.models import Feature, FeatureProfile, FeatureSet, Materialisation
+from apps.features.services import refresh_latest
 from mlopslib.definition import FeatureSpec
 from portal.models import User
 from tests.factories.people import make_user, sha256
@@ -88,3 +89,4 @@ def make_profiles(feature_set: FeatureSet, *, months: Sequence[str] = ("202604",
                 psi=round(0.04 * index, 4) if index else None,
                 histogram={"labels": ["low", "high"], "shares": [0.5, 0.5], "reference_ym": months[0]},
             )
+    refresh_latest(feature_set)

@@ -62,12 +62,7 @@ class FeatureViewSet(ReadViewSet):
     filterset_class = FeatureFilter
 
     def get_queryset(self) -> QuerySet[Feature]:
-        rows = (
-            Feature.objects.current()
-            .with_set()
-            .with_newest_profile()
-            .order_by("feature_set__name", "position", "pk")
-        )
+        rows = Feature.objects.current().with_set().order_by("feature_set__name", "position", "pk")
         return rows.prefetch_related("profiles") if self.action == "retrieve" else rows
 
     def get_serializer_class(self) -> Any:
