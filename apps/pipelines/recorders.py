@@ -13,7 +13,7 @@ from django.conf import settings
 
 from apps.common.access import may
 from apps.common.audit import record
-from apps.features.services import record_materialisation
+from apps.features.records import record_materialisation
 from apps.models.models import Comparison, ModelVersion
 from apps.models.services import (
     evidence_of,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.features.models import Feature, FeatureProfile, FeatureSet, Materialisation
-from apps.features.services import refresh_latest
+from apps.features.records import refresh_latest
 from mlopslib.definition import FeatureSpec
 from portal.models import User
 from tests.factories.people import make_user, sha256

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import OuterRef, Subquery
 
 from apps.common.access import require
 from apps.common.audit import record
-from apps.features.models import Feature, FeatureProfile, FeatureSet, Materialisation
+from apps.features.models import Feature, FeatureSet
 from mlopslib.artifacts import sha256_of
-from mlopslib.dates import date_params, validate_ym
+from mlopslib.dates import date_params
 from mlopslib.definition import Dtype, FeatureSpec, check_identifier
 from mlopslib.errors import Conflict, DefinitionInvalid, OfflineStoreError, SqlRejected
 from mlopslib.offline.base import Column, OfflineStore
@@ -202,56 +201,3 @@ def _dtype_of(column: Column) -> Dtype:
     raise DefinitionInvalid(
         f"{column.name} is {column.type}; a feature is a number or a text: CAST it in the query", field="sql"
     )
-
-
-def record_materialisation(*, feature_set: FeatureSet, months: Sequence[Mapping[str, Any]]) -> None:
-    """Keep what the materialise step found of each month; a month done again replaces its record."""
-    features = {feature.name: feature for feature in feature_set.features.all()}
-    rows, profiles = [], []
-    for month in months:
-        base_ym = validate_ym(month["base_ym"])
-        rows.append(
-            Materialisation(
-                feature_set=feature_set,
-                base_ym=base_ym,
-                rows=month["rows"],
-                table_version=month["table_version"],
-            )
-        )
-        profiles += [
-            _profile(features[item["feature"]], base_ym, item)
-            for item in month.get("profiles", ())
-            if item["feature"] in features
-        ]
-    with transaction.atomic():
-        Materialisation.objects.bulk_create(
-            rows,
-            update_conflicts=True,
-            unique_fields=["feature_set", "base_ym"],
-            update_fields=["rows", "table_version", "created_at"],
-        )
-        FeatureProfile.objects.bulk_create(
-            profiles,
-            batch_size=500,
-            update_conflicts=True,
-            unique_fields=["feature", "base_ym"],
-            update_fields=[*_PROFILE_FIGURES, "created_at"],
-        )
-        refresh_latest(feature_set)
-
-
-def refresh_latest(feature_set: FeatureSet) -> None:
-    """Bring `latest_ym` and `latest_psi` of each feature up to its newest profile."""
-    newest = FeatureProfile.objects.filter(feature=OuterRef("pk")).order_by("-base_ym")
-    feature_set.features.update(
-        latest_ym=Subquery(newest.values("base_ym")[:1]), latest_psi=Subquery(newest.values("psi")[:1])
-    )
-
-
-_PROFILE_FIGURES = ("rows", "missing", "distinct", "mean", "minimum", "maximum", "psi", "histogram")
-
-
-def _profile(feature: Feature, base_ym: str, item: Mapping[str, Any]) -> FeatureProfile:
-    figures = {name: item.get(name) for name in _PROFILE_FIGURES}
-    figures["histogram"] = figures["histogram"] or {}
-    return FeatureProfile(feature=feature, base_ym=base_ym, **figures)
