@@ -9,7 +9,8 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from apps.features.models import FeatureProfile, FeatureSet, Materialisation
-from apps.features.services import create_feature_set, record_materialisation
+from apps.features.records import record_materialisation
+from apps.features.services import create_feature_set
 from mlopslib.definition import FeatureSpec
 from mlopslib.errors import (
     AccessDenied,
