@@ -87,6 +87,7 @@ def set_detail(request: HttpRequest, name: str) -> HttpResponse:
     months = list(row.materialisations.all())
     context = {
         "feature_set": row,
+        "tab": "overview",
         "rows": _rows(features, row),
         "months": months[::-1],
         "total_rows": sum(month.rows for month in months),

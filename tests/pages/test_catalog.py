@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from apps.features.models import Feature, FeatureProfile, FeatureSet
+from apps.features.records import refresh_latest
 from mlopslib.definition import FeatureSpec
 from mlopslib.offline import open_store
 from portal.models import AuditEvent
@@ -36,6 +37,7 @@ def store(tmp_path, settings):
 
 def give_psi(name: str, psi: float) -> None:
     FeatureProfile.objects.filter(feature__name=name, base_ym="202606").update(psi=psi)
+    refresh_latest(Feature.objects.get(name=name).feature_set)
 
 
 def test_drift_facet_keeps_one_band_and_counts_all(bank, client_as):
@@ -52,6 +54,7 @@ def test_drift_facet_keeps_one_band_and_counts_all(bank, client_as):
 def test_the_worst_drift_comes_first_and_none_comes_last(bank, client_as):
     give_psi("txn_cnt_3m", 0.4)
     FeatureProfile.objects.filter(feature__name="grade").delete()
+    refresh_latest(bank.feature_set)
     client = client_as("viewer")
     found = names(client.get("/features/").content.decode())
     assert found[0] == "txn_cnt_3m"
