@@ -34,6 +34,7 @@ WORDS: dict[str, Any] = {
     "run.succeeded": _("finished"),
     "schedule.added": _("scheduled"),
     "schedule.skipped": _("skipped"),
+    "table.imported": _("loaded table"),
     "user.created": _("created user"),
     "user.password_set": _("set the password of"),
     "user.rights_changed": _("changed the rights of"),

@@ -23,6 +23,7 @@ _RUNNERS = frozenset({Role.DATA_SCIENTIST, Role.REVIEWER, Role.OPERATOR})
 #: action -> roles that may take it. An action that is not here is allowed to nobody.
 ACTIONS: dict[str, frozenset[Role]] = {
     "view": _EVERYBODY,
+    "tables.import": frozenset({Role.DATA_SCIENTIST, Role.OPERATOR}),
     "features.create": _BUILDERS,
     "features.materialise": frozenset({Role.DATA_SCIENTIST, Role.OPERATOR}),
     "models.define": _BUILDERS,
