@@ -6,6 +6,8 @@ import json
 import logging
 import time
 import traceback
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +51,11 @@ def run_step(step_id: int, fence: int, workdir: Path) -> int:
 def _run(step: StepRun, fence: int, workdir: Path, reporter: Reporter) -> None:
     try:
         run_function = get_step(step.run.template, step.name)
-        result = run_function(build_context(step, workdir, reporter))
+        context = build_context(step, workdir, reporter)
+        context.on_partial = partial(_patiently, partial(commit_partial, step, fence))
+        result = run_function(context)
         reporter.flush()
-        _commit_patiently(step, fence, result)
+        _patiently(partial(commit, step, fence, result))
     except (StepCancelled, FenceLost, MemoryError):
         raise
     except GijunError as error:
@@ -79,6 +83,7 @@ def build_context(step: StepRun, workdir: Path, reporter: Reporter) -> StepConte
         on_log=reporter.log,
         online_url=settings.ONLINE_URL,
         online_prefix=settings.REDIS_PREFIX,
+        reported=step.metrics,
     )
 
 
@@ -94,7 +99,7 @@ def commit(step: StepRun, fence: int, result: StepResult) -> int | None:
     Raises FenceLost where the step belongs to somebody else by now, StepCancelled where a person was
     quicker; then nothing of the result is kept.
     """
-    metrics = _checked_metrics(result)
+    metrics = _checked_json(result.metrics)
     _check_artifacts(result)
     with transaction.atomic():
         run = states.lock_run(step.run_id)
@@ -112,23 +117,36 @@ def commit(step: StepRun, fence: int, result: StepResult) -> int | None:
     return next_id
 
 
-def _commit_patiently(step: StepRun, fence: int, result: StepResult) -> None:
+def commit_partial(step: StepRun, fence: int, found: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+    """What a step has finished so far, under the fence. Raises FenceLost, StepCancelled."""
+    found, kept = _checked_json(found), _checked_json(kept)
+    with transaction.atomic():
+        run = states.lock_run(step.run_id)
+        if not states.keep_partial(step, fence, metrics=kept):
+            raise FenceLost(f"step {step.name} of run {run.pk} is no longer held under fence {fence}")
+        recorders.record_partial(run, step, found)
+    if run.cancel_requested_at:
+        # after its record: the month stands in the store, whoever stops the rest
+        raise StepCancelled("the run was cancelled")
+
+
+def _patiently(commit: Callable[..., Any], *arguments: Any) -> None:
     """Commit; a database that restarts or is busy gets time. The fence makes a second try safe."""
     for pause in (*_RETRIES, None):
         try:
-            commit(step, fence, result)
+            commit(*arguments)
             return
         except OperationalError as error:
             if pause is None:
                 raise
-            logger.warning("%s: the database is away (%s), again in %.1f s", step, error, pause)
+            logger.warning("the database is away (%s), again in %.1f s", error, pause)
             connection.close()
             time.sleep(pause)
 
 
-def _checked_metrics(result: StepResult) -> dict[str, Any]:
+def _checked_json(metrics: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return dict(json.loads(canonical_json(dict(result.metrics))))
+        return dict(json.loads(canonical_json(dict(metrics))))
     except (TypeError, ValueError) as error:
         raise ResultInvalid(
             f"the step's metrics are not JSON: {error}; use None for what is not a number"

@@ -13,7 +13,8 @@ from django.conf import settings
 
 from apps.common.access import may
 from apps.common.audit import record
-from apps.features.records import record_materialisation
+from apps.features.models import FeatureSet
+from apps.features.records import record_eda, record_materialisation, record_proof, record_publication
 from apps.models.models import Comparison, ModelVersion
 from apps.models.services import (
     evidence_of,
@@ -45,6 +46,13 @@ POLICIES = tuple(_ASKS)
 def record_result(run: PipelineRun, step: StepRun, metrics: Metrics) -> None:
     """Let the step's recorder write its rows, where it has one."""
     recorder = RECORDERS.get(step.name)
+    if recorder is not None:
+        recorder(run, step, metrics)
+
+
+def record_partial(run: PipelineRun, step: StepRun, metrics: Metrics) -> None:
+    """Write the rows of what is finished already, where the step's kind of result allows it."""
+    recorder = PARTIAL_RECORDERS.get(step.name)
     if recorder is not None:
         recorder(run, step, metrics)
 
@@ -125,8 +133,42 @@ def _monitor(run: PipelineRun, step: StepRun, metrics: Metrics) -> None:
     _record_figures(version, metrics)
 
 
+def _extract(run: PipelineRun, step: StepRun, metrics: Metrics) -> None:
+    """Months that a training or monitoring run made because they were not in the store."""
+    by_set: dict[tuple[str, int], list[Any]] = {}
+    for month in metrics.get("materialised") or ():
+        by_set.setdefault((month["feature_set"], month["version"]), []).append(month)
+    for feature_set in FeatureSet.objects.pinned(list(by_set)):
+        record_materialisation(feature_set=feature_set, months=by_set[feature_set.name, feature_set.version])
+
+
 def _materialise(run: PipelineRun, step: StepRun, metrics: Metrics) -> None:
-    record_materialisation(feature_set=run.pipeline.feature_set, months=metrics["months"])
+    # a month without profiles was recorded by an earlier attempt; who made it again since then is right
+    months = [month for month in metrics["months"] if "profiles" in month]
+    record_materialisation(feature_set=run.pipeline.feature_set, months=months)
+
+
+def _prove(run: PipelineRun, step: StepRun, metrics: Metrics) -> None:
+    feature_set = run.pipeline.feature_set
+    if run.params["feature_sets"][0]["sql"] != feature_set.sql:
+        # a draft that was edited while its proof ran: the proof is of a query that is no longer there
+        record(None, "feature_set.proof_outdated", feature_set, run=run.pk)
+        return
+    record_proof(feature_set=feature_set, proofs=metrics["proofs"])
+
+
+def _eda(run: PipelineRun, step: StepRun, metrics: Metrics) -> None:
+    record_eda(
+        feature_set=run.pipeline.feature_set,
+        base_ym=metrics["eda"]["base_ym"],
+        rows=metrics["eda"]["rows"],
+        target_label=metrics["eda"].get("target_label") or "",
+        report=_read_json(_artifact(run, "eda")),
+    )
+
+
+def _publish_online(run: PipelineRun, step: StepRun, metrics: Metrics) -> None:
+    record_publication(feature_set=run.pipeline.feature_set, publication=metrics["publication"])
 
 
 def _record_figures(version: ModelVersion, metrics: Metrics) -> None:
@@ -148,8 +190,15 @@ def _read_json(artifact: Artifact) -> Any:
 
 
 RECORDERS: dict[str, Recorder] = {
+    "extract": _extract,
     "register": _register,
     "compare": _compare,
     "monitor": _monitor,
     "materialise": _materialise,
+    "prove": _prove,
+    "eda": _eda,
+    "publish_online": _publish_online,
 }
+
+#: what a step reports while it still runs is kept as the same step's result is
+PARTIAL_RECORDERS: dict[str, Recorder] = {"materialise": _materialise}

@@ -65,6 +65,11 @@ def keep_lease(step_id: int, fence: int) -> bool:
     return bool(StepRun.objects.held(step_id, fence).update(lease_until=_lease()))
 
 
+def keep_partial(step: StepRun, fence: int, *, metrics: dict[str, Any]) -> bool:
+    """Keep what a running step has finished; False where it is no longer held."""
+    return bool(StepRun.objects.held(step.pk, fence).update(metrics=metrics))
+
+
 def succeed(run: PipelineRun, step: StepRun, fence: int, *, summary: str, metrics: dict[str, Any]) -> None:
     """RUNNING -> SUCCEEDED; call it inside the transaction of the result, with the run locked."""
     changed = StepRun.objects.held(step.pk, fence).update(

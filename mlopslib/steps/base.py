@@ -37,6 +37,8 @@ class StepContext:
         An empty directory that is removed after the step.
     online_url, online_prefix
         The Redis of the online store, and what its keys begin with.
+    reported
+        What an earlier attempt of this step had kept with `partial` before it was stopped.
     """
 
     base_ym: str
@@ -52,10 +54,20 @@ class StepContext:
     on_log: Callable[[str], None] = lambda text: None
     online_url: str = ""
     online_prefix: str = "gijun"
+    reported: Mapping[str, Any] = field(default_factory=dict)
+    on_partial: Callable[[Mapping[str, Any], Mapping[str, Any]], None] = lambda found, kept: None
 
     def progress(self, done: float, total: float, text: str = "") -> None:
         """Say how far the step is; shown as its progress bar. Raises StepCancelled on cancel."""
         self.on_progress(done, total, text)
+
+    def partial(self, found: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+        """Record what is finished before the step is: `found` as rows, `kept` for `reported`.
+
+        What was reported stays when the step is killed, fails or is cancelled later. Raises
+        StepCancelled where the step is no longer this process's.
+        """
+        self.on_partial(found, kept)
 
     def log(self, text: str) -> None:
         """Write a line to the step's log."""
