@@ -153,6 +153,24 @@ class FeatureSource(models.Model):
         return f"{self.table}.{self.column}"
 
 
+class SetSource(models.Model):
+    """A source column that decides which rows a feature set has: in a filter, a join or a group."""
+
+    feature_set = models.ForeignKey(FeatureSet, on_delete=models.CASCADE, related_name="row_sources")
+    table = models.CharField(max_length=127)
+    column = models.CharField(max_length=127)
+
+    class Meta:
+        ordering = ["table", "column"]
+        constraints = [
+            models.UniqueConstraint(fields=["feature_set", "table", "column"], name="feature_set_source")
+        ]
+        indexes = [models.Index(fields=["table", "column"], name="set_source_column")]
+
+    def __str__(self) -> str:
+        return f"{self.table}.{self.column}"
+
+
 class FeatureProfile(models.Model):
     """What one feature looked like in one base month."""
 
