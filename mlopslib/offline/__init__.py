@@ -6,12 +6,15 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from mlopslib.errors import InvalidInput
-from mlopslib.offline.base import Column, OfflineStore
+from mlopslib.offline.base import Column, OfflineStore, WrittenPartition
+from mlopslib.offline.limits import Limits
 
-__all__ = ["Column", "OfflineStore", "open_store"]
+__all__ = ["Column", "Limits", "OfflineStore", "WrittenPartition", "open_store"]
+
+_NO_LIMITS = Limits()
 
 
-def open_store(url: str) -> OfflineStore:
+def open_store(url: str, *, limits: Limits = _NO_LIMITS) -> OfflineStore:
     """The offline store behind an address.
 
     Parameters
@@ -19,6 +22,8 @@ def open_store(url: str) -> OfflineStore:
     url
         ``delta:///var/gijun/offline``: Delta Lake tables in a directory of this machine. The directory is
         made when the first table is.
+    limits
+        What a query may take where the caller of a method names nothing else.
 
     Raises
     ------
@@ -39,4 +44,4 @@ def open_store(url: str) -> OfflineStore:
     # deltalake, duckdb and pyarrow are loaded only where a store is opened
     from mlopslib.offline.embedded import EmbeddedStore
 
-    return EmbeddedStore(Path(unquote(parts.path)))
+    return EmbeddedStore(Path(unquote(parts.path)), limits=limits)

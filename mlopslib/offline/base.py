@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from mlopslib.offline.limits import Limits
+
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+    from mlopslib.definition import FeatureSetSpec
 
 
 @dataclass(frozen=True)
@@ -19,10 +23,27 @@ class Column:
     type: str
 
 
-class OfflineStore(Protocol):
-    """Tables of the past, read by guarded Impala SQL."""
+@dataclass(frozen=True)
+class WrittenPartition:
+    """A month that stands in the store. `infinite` values were kept as missing."""
 
+    rows: int
+    table_version: int
+    infinite: int = 0
+
+
+class OfflineStore(Protocol):
+    """Tables of the past, read by guarded Impala SQL.
+
+    Engines without versions of tables give 0 for `table_version` and read what is there now.
+    """
+
+    #: the address without its password
     url: str
+    #: ``duckdb``, ``impala``, ``hive`` or ``spark``
+    engine: str
+    #: what a query may take when the caller names nothing else
+    limits: Limits
 
     def list_tables(self) -> list[str]: ...
 
@@ -36,10 +57,42 @@ class OfflineStore(Protocol):
         """Output columns of one guarded SELECT, without running it. Raises SqlRejected, QueryFailed."""
         ...
 
-    def read_sql(self, sql: str, *, versions: Mapping[str, int] | None = None) -> pa.Table:
+    def read_sql(
+        self,
+        sql: str,
+        *,
+        versions: Mapping[str, int] | None = None,
+        limits: Limits | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> pa.Table:
         """Rows of one guarded SELECT written in Impala SQL, already rendered.
 
-        `versions` pins tables to a version (time travel). Raises SqlRejected, TableNotFound, QueryFailed.
+        `versions` pins tables to a version (time travel). `limits` stand before the store's own;
+        `is_cancelled` is asked about every 0.2 s, in the caller's thread. However the call ends, nothing
+        of the query runs in the engine afterwards.
+        Raises SqlRejected, TableNotFound, QueryFailed, QueryTimeout, QueryCancelled, QueryTooLarge.
+        """
+        ...
+
+    def estimate_rows(self, sql: str) -> int | None:
+        """The engine's guess of how many rows a SELECT gives, without running it; None where it has none."""
+        ...
+
+    def write_partition(
+        self,
+        feature_set: FeatureSetSpec,
+        sql: str,
+        *,
+        column: str = "base_ym",
+        value: str,
+        limits: Limits | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> WrittenPartition:
+        """Run a feature query in the engine, check its answer there, and put it in the place of a partition.
+
+        Numeric features become DOUBLE with NaN and infinities as NULL, categories become STRING.
+        Nothing of the table changes unless every check passes. Raises EmptyMonth, DataError (the key
+        is missing or repeated), DefinitionInvalid (other columns), and what `read_sql` raises.
         """
         ...
 

@@ -7,10 +7,11 @@ delta-rs keeps threads of its own: open the store after a fork, not before it.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,15 +22,22 @@ import pyarrow as pa
 from mlopslib.definition import IDENTIFIER, check_identifier
 from mlopslib.errors import ColumnMismatch, InvalidInput, TableExists, TableNotFound
 from mlopslib.offline import delta
-from mlopslib.offline.base import Column
+from mlopslib.offline.base import Column, WrittenPartition
 from mlopslib.offline.files import open_reader
 from mlopslib.offline.jail import jailed_connection, quote_name, quote_text, text_list
+from mlopslib.offline.limits import Limits, Watch
+from mlopslib.offline.month import check_answer, check_columns, checks_of, kept_as
 from mlopslib.offline.types import check_names, frame_to_arrow, stored_schema, to_stored
 from mlopslib.sql import guard_select, tables_in, to_duckdb
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mlopslib.definition import FeatureSetSpec
+
+_BATCH_ROWS = 131_072
+_NO_LIMITS = Limits()
+_USUAL = Limits(memory="2GB")
 _GLOB_CHARACTERS = frozenset("*?[]{}")
 
 
@@ -40,19 +48,24 @@ class EmbeddedStore:
     ----------
     root
         An absolute directory; made with the first table.
-    memory_limit, threads
-        What one query may take; what is larger spills to a temporary directory.
+    limits
+        What one query may take where the caller names nothing else. What does not fit in the memory
+        spills to a temporary directory; a query that cannot spill ends with QueryTooLarge.
+    threads
+        Of one query.
     """
 
-    def __init__(self, root: Path | str, *, memory_limit: str = "2GB", threads: int | None = None) -> None:
+    engine = "duckdb"
+
+    def __init__(self, root: Path | str, *, limits: Limits = _NO_LIMITS, threads: int | None = None) -> None:
         self.root = Path(root)
+        self.limits = limits.or_else(_USUAL)
         if _GLOB_CHARACTERS & set(str(self.root)):
             raise InvalidInput(
                 f"the store's directory {str(self.root)!r} must not hold any of * ? [ ] {{ }}",
                 field="OFFLINE_URL",
             )
         self.url = f"delta://{self.root}"
-        self._memory_limit = memory_limit
         self._threads = threads or min(4, os.cpu_count() or 1)
 
     # what there is
@@ -84,12 +97,25 @@ class EmbeddedStore:
     # reading
 
     def describe_sql(self, sql: str) -> list[Column]:
-        with self._prepared(sql, versions=None) as relation:
-            return _columns(relation)
+        with self._prepared(sql) as (connection, query):
+            return _columns(connection.sql(query))
 
-    def read_sql(self, sql: str, *, versions: Mapping[str, int] | None = None) -> pa.Table:
-        with self._prepared(sql, versions=versions) as relation:
-            return _to_arrow(relation)
+    def read_sql(
+        self,
+        sql: str,
+        *,
+        versions: Mapping[str, int] | None = None,
+        limits: Limits | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> pa.Table:
+        watch = self._watch(limits, is_cancelled)
+        with self._prepared(sql, versions=versions, limits=watch.limits) as (connection, query):
+            return watch.run(lambda: _read(connection, query, watch), interrupt=connection.interrupt)
+
+    def estimate_rows(self, sql: str) -> int | None:
+        with self._prepared(sql) as (connection, query):
+            plan = connection.execute(f"EXPLAIN (FORMAT json) {query}").fetchone()
+        return _estimate(plan[1]) if plan else None
 
     def read_partition(
         self, name: str, column: str, value: str, *, columns: list[str] | None = None
@@ -108,22 +134,33 @@ class EmbeddedStore:
         with self._connection([part]) as connection:
             return _to_arrow(connection.sql(f"SELECT {select} FROM {quote_name(name)}"))  # noqa: S608
 
+    def _watch(self, limits: Limits | None, is_cancelled: Callable[[], bool] | None) -> Watch:
+        return Watch((limits or _NO_LIMITS).or_else(self.limits), is_cancelled)
+
     @contextmanager
-    def _prepared(self, sql: str, *, versions: Mapping[str, int] | None) -> Iterator[duckdb.DuckDBPyRelation]:
+    def _prepared(
+        self, sql: str, *, versions: Mapping[str, int] | None = None, limits: Limits | None = None
+    ) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+        """A connection that sees the tables of a guarded query, and DuckDB's text of it."""
         query = guard_select(sql, tables=self.list_tables())
         pins = versions or {}
         snapshots = [delta.snapshot(self._known(name), version=pins.get(name)) for name in tables_in(query)]
-        with self._connection(snapshots) as connection:
-            yield connection.sql(to_duckdb(query))
+        with self._connection(snapshots, limits) as connection:
+            yield connection, to_duckdb(query)
 
     @contextmanager
-    def _connection(self, snapshots: Iterable[delta.Snapshot]) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _connection(
+        self, snapshots: Iterable[delta.Snapshot], limits: Limits | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
         snapshots = list(snapshots)
         files = [file for snapshot in snapshots for file in snapshot.files]
-        with jailed_connection(files, memory_limit=self._memory_limit, threads=self._threads) as connection:
+        with jailed_connection(files, memory_limit=self._memory(limits), threads=self._threads) as connection:
             for snapshot in snapshots:
                 connection.execute(f"CREATE VIEW {quote_name(snapshot.name)} AS {_select_from(snapshot)}")
             yield connection
+
+    def _memory(self, limits: Limits | None = None) -> str:
+        return (limits or self.limits).memory or "2GB"
 
     # writing
 
@@ -217,6 +254,66 @@ class EmbeddedStore:
             partition_by=[column],
         )
 
+    def write_partition(
+        self,
+        feature_set: FeatureSetSpec,
+        sql: str,
+        *,
+        column: str = "base_ym",
+        value: str,
+        limits: Limits | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> WrittenPartition:
+        """See `OfflineStore.write_partition`.
+
+        The answer waits in a table of the query's own connection, which spills to disk, and goes to the
+        Delta table in batches. Rows are sorted by the key: the same month made twice is the same data.
+        """
+        delta.check_partition_value(column, value)
+        watch = self._watch(limits, is_cancelled)
+        with self._prepared(sql, limits=watch.limits) as (connection, query):
+            given = _columns(connection.sql(query))
+            check_columns(feature_set, given, partition=column)
+            create = f"CREATE TEMP TABLE answer AS {query}"
+            checks = f"SELECT {', '.join(checks_of(feature_set, given, quote_name))} FROM answer"  # noqa: S608
+
+            def compute() -> tuple[int, ...]:
+                connection.execute(create)
+                return tuple(connection.execute(checks).fetchall()[0])
+
+            counts = watch.run(compute, interrupt=connection.interrupt)
+            rows, infinite = check_answer(feature_set, given, counts, value=value)
+            watch.check()
+            select = ", ".join(kept_as(feature_set, given, counts, quote_name, text="VARCHAR"))
+            ordered = (
+                f"SELECT {select}, {quote_text(value)} AS {quote_name(column)} FROM answer "  # noqa: S608
+                f"ORDER BY {quote_name(feature_set.entity_key)}"
+            )
+            version = self._swap(feature_set.table, connection, ordered, column=column, value=value)
+        return WrittenPartition(rows=rows, table_version=version, infinite=infinite)
+
+    def _swap(
+        self, name: str, connection: duckdb.DuckDBPyConnection, select: str, *, column: str, value: str
+    ) -> int:
+        """Put the rows of a SELECT in the place of a partition, in one commit."""
+        path = self._path(name)
+        schema = stored_schema(connection.sql(f"{select} LIMIT 0").to_arrow_table().schema)
+        if not delta.is_table(path) and delta.create(
+            path, _batches(connection, select, schema), partition_by=column
+        ):
+            return 0
+        snapshot = delta.snapshot(path)
+        if snapshot.partition_columns != (column,):
+            raise ColumnMismatch(f"table {name!r} is not partitioned by {column!r}", field=column)
+        to_stored(schema.empty_table(), snapshot.schema)  # raises where names or types differ
+        return delta.commit(
+            path,
+            lambda: _batches(connection, select, snapshot.schema),
+            mode="overwrite",
+            predicate=f"{column} = '{value}'",
+            partition_by=[column],
+        )
+
     def import_file(self, name: str, path: Path | str, *, replace: bool = False) -> int:
         """Load a Parquet or CSV file as a table; returns its rows.
 
@@ -227,7 +324,7 @@ class EmbeddedStore:
         if delta.is_table(target) and not replace:
             raise _exists(name)
         with (
-            open_reader(Path(path), memory_limit=self._memory_limit, threads=self._threads) as reader,
+            open_reader(Path(path), memory_limit=self._memory(), threads=self._threads) as reader,
             delta.staged(self.root, reader) as staging,
         ):
             rows = int(delta.open_table(staging).count())
@@ -330,3 +427,35 @@ def _to_arrow(relation: duckdb.DuckDBPyRelation) -> pa.Table:
                 position, table.column_names[position], table.column(position).cast(pa.int64())
             )
     return table
+
+
+def _read(connection: duckdb.DuckDBPyConnection, query: str, watch: Watch) -> pa.Table:
+    relation = connection.sql(query)
+    if watch.limits.rows is not None:
+        relation = relation.limit(watch.limits.rows + 1)
+    table = _to_arrow(relation)
+    watch.check_rows(table.num_rows)
+    return table
+
+
+def _batches(connection: duckdb.DuckDBPyConnection, select: str, schema: pa.Schema) -> pa.RecordBatchReader:
+    """Rows of a SELECT in the names, order and types of a table, batch by batch."""
+    columns = ", ".join(quote_name(name) for name in schema.names)
+    reader = connection.sql(f"SELECT {columns} FROM ({select})").to_arrow_reader(_BATCH_ROWS)  # noqa: S608
+
+    def stored() -> Iterator[pa.RecordBatch]:
+        for batch in reader:
+            yield from to_stored(pa.Table.from_batches([batch]), schema).to_batches()
+
+    return pa.RecordBatchReader.from_batches(schema, stored())
+
+
+def _estimate(plan: str) -> int | None:
+    """How many rows the outermost step of a plan that tells it is thought to give."""
+    steps = json.loads(plan)
+    while steps:
+        guess = (steps[0].get("extra_info") or {}).get("Estimated Cardinality")
+        if guess is not None:
+            return int(guess)
+        steps = steps[0].get("children")
+    return None

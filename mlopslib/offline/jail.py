@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import duckdb
 
-from mlopslib.errors import QueryFailed
+from mlopslib.errors import QueryFailed, QueryTooLarge
 
 
 def quote_text(value: str) -> str:
@@ -48,6 +48,11 @@ def jailed_connection(
             ):
                 connection.execute(f"SET {setting}")
             yield connection
+        except duckdb.OutOfMemoryException as error:
+            raise QueryTooLarge(
+                f"the query needs more memory than the {memory_limit} that it may use: read fewer months or "
+                "columns, aggregate before joining, or raise QUERY_MEMORY"
+            ) from error
         except duckdb.Error as error:
             raise QueryFailed(_message(error)) from error
         finally:

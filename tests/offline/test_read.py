@@ -6,6 +6,7 @@ import pytest
 from mlopslib.errors import OfflineStoreError, QueryFailed, SqlRejected, TableNotFound
 from mlopslib.offline.embedded import EmbeddedStore
 from mlopslib.offline.jail import jailed_connection
+from mlopslib.offline.limits import Limits
 
 
 @pytest.fixture
@@ -136,7 +137,7 @@ def test_the_jail_holds_without_the_guard(bank: EmbeddedStore, sql: str) -> None
 
 
 def test_what_does_not_fit_in_memory_spills_or_fails_with_a_message(bank: EmbeddedStore) -> None:
-    small = EmbeddedStore(bank.root, memory_limit="20MB", threads=1)
+    small = EmbeddedStore(bank.root, limits=Limits(memory="20MB"), threads=1)
     assert small.read_sql("select count(*) n from txn").to_pylist() == [{"n": 3}]
     with (
         pytest.raises(QueryFailed, match=r"(?i)memory"),
