@@ -16,7 +16,7 @@ from apps.common.audit import Thing, record
 from apps.features.models import FeatureSet, FeatureSource
 from mlopslib.definition import check_identifier
 from mlopslib.errors import Conflict, InvalidInput
-from mlopslib.offline.base import Column, OfflineStore
+from mlopslib.offline.base import Column, Limits, OfflineStore
 from mlopslib.offline.files import imported_names
 
 #: kinds of file that can be loaded
@@ -122,6 +122,7 @@ def table_rows(store: OfflineStore) -> list[TableRow]:
 
 def sample(store: OfflineStore, name: str) -> tuple[list[str], list[list[Any]]]:
     """The first rows of a table, as its engine gives them."""
-    found = store.read_sql(f"SELECT * FROM {name} LIMIT {SAMPLE_ROWS}")  # noqa: S608
+    limits = Limits(seconds=settings.PREVIEW_SECONDS, memory=settings.QUERY_MEMORY)
+    found = store.read_sql(f"SELECT * FROM {name} LIMIT {SAMPLE_ROWS}", limits=limits)  # noqa: S608
     columns = [column.to_pylist() for column in found.columns]
     return found.column_names, [list(row) for row in zip(*columns, strict=True)]
