@@ -132,9 +132,7 @@ def read_query(sql: str, schema: Schema) -> Query:
         reader = _Reader(known)
         branches = reader.read(qualified, None, "the query", {})
     except SqlglotError as error:
-        raise SqlRejected(
-            f"this query cannot be understood: {str(error).splitlines()[0]}", field="sql"
-        ) from (error)
+        raise SqlRejected(_not_understood(error, known), field="sql") from error
     except RecursionError as error:
         raise SqlRejected("the query is nested too deeply", field="sql") from error
     return Query(branches, reader.blocks)
