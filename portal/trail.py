@@ -15,7 +15,14 @@ WORDS: dict[str, Any] = {
     "deployment.requested": _("approved and deployed"),
     "deployment.rolled_back": _("rolled back"),
     "endpoint.created": _("created endpoint"),
+    "feature.deprecated": _("deprecated a feature of"),
+    "feature.restored": _("took back the deprecation of a feature of"),
+    "feature_set.deleted": _("deleted feature set"),
+    "feature_set.deprecated": _("deprecated feature set"),
+    "feature_set.draft_discarded": _("discarded the draft of feature set"),
+    "feature_set.draft_saved": _("saved a draft of feature set"),
     "feature_set.published": _("published feature set"),
+    "feature_set.restored": _("took back the deprecation of feature set"),
     "model.defined": _("defined model"),
     "model.redefined": _("changed the definition of"),
     "pipeline.defined": _("defined pipeline"),
@@ -32,7 +39,12 @@ WORDS: dict[str, Any] = {
     "run.resumed": _("resumed"),
     "run.started": _("started"),
     "run.succeeded": _("finished"),
+    "feature_set.proof_outdated": _("kept no proof of the edited draft"),
     "schedule.added": _("scheduled"),
+    "schedule.changed": _("changed the schedule"),
+    "schedule.deleted": _("deleted the schedule"),
+    "schedule.disabled": _("switched off the schedule"),
+    "schedule.enabled": _("switched on the schedule"),
     "schedule.skipped": _("skipped"),
     "table.imported": _("loaded table"),
     "user.created": _("created user"),
@@ -61,6 +73,8 @@ def page_of(object_type: str, object_id: str, label: str) -> str:
     try:
         if object_type in _PAGES:
             return reverse(_PAGES[object_type], args=[int(object_id)])
+        if object_type == "pipelines.schedule":
+            return reverse("pipelines:schedules")
         if object_type == "features.featureset":
             return reverse("features:set", args=[name])
         if object_type == "registry.registeredmodel":

@@ -13,12 +13,16 @@ from apps.common.access import may
 from apps.features.models import FeatureSet
 from apps.models.models import RegisteredModel
 from apps.pipelines import services
+from apps.pipelines.feature_runs import asked_months, target_of
 from apps.pipelines.models import Pipeline, Template
 from apps.pipelines.words import template_word
 from mlopslib.errors import GijunError
 
 #: a choice that makes its pipeline first: "new/materialise/cust_balance"
 NEW = "new"
+
+
+_SET_TEMPLATES = tuple(template for template in Template if template in Template.of_feature_sets())
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ def subjects(user: Any) -> list[Subject]:
     found = [
         Subject(str(row.pk), f"{row.name} ({template_word(row.template)})", row.template)
         for row in pipelines
-        if may(user, right_to_start(row.template))
+        if may(user, right_to_start(row.template)) and _is_runnable(row)
     ]
     if may(user, "models.define") and may(user, "runs.start"):
         taken = {(row.registered_model_id, row.template) for row in pipelines}
@@ -46,18 +50,24 @@ def subjects(user: Any) -> list[Subject]:
             for template in (Template.TRAINING, Template.MONITORING)
             if (model.pk, template) not in taken
         ]
-    if may(user, "features.create") and may(user, "features.materialise"):
-        have = {row.feature_set_id for row in pipelines}
+    if may(user, "features.materialise"):
+        taken = {(row.feature_set_id, row.template) for row in pipelines}
         found += [
-            _new(Template.MATERIALISE, row.name)
+            _new(template, row.name)
             for row in FeatureSet.objects.current().only("pk", "name")
-            if row.pk not in have
+            for template in _SET_TEMPLATES
+            if (row.pk, template) not in taken
         ]
     return found
 
 
 def right_to_start(template: str) -> str:
-    return "features.materialise" if template == Template.MATERIALISE else "runs.start"
+    return "features.materialise" if template in Template.of_feature_sets() else "runs.start"
+
+
+def _is_runnable(pipeline: Pipeline) -> bool:
+    held = pipeline.feature_set
+    return held is None or held.status != FeatureSet.Status.DELETED
 
 
 def _new(template: Template, name: str) -> Subject:
@@ -91,10 +101,33 @@ class StartForm(forms.Form):
         required=False,
         help_text=gettext_lazy("The number of the version to watch; the champion where it is left empty."),
     )
+    months = forms.CharField(
+        label=gettext_lazy("Base months to prove"),
+        max_length=400,
+        required=False,
+        help_text=gettext_lazy(
+            "As 202608, 202609, 202610; the base month and the two before where it is empty."
+        ),
+        widget=forms.TextInput(attrs={"placeholder": "202608, 202609, 202610", "autocomplete": "off"}),
+    )
+    target_model = forms.CharField(
+        label=gettext_lazy("Target of the model"),
+        max_length=63,
+        required=False,
+        help_text=gettext_lazy(
+            "A model's name: its target is what the features are held against. None where it is empty."
+        ),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
     idempotency_key = forms.CharField(max_length=120, widget=forms.HiddenInput)
 
     #: fields that belong to one template only
-    ONLY_FOR = {"first_ym": Template.MATERIALISE, "version": Template.MONITORING}
+    ONLY_FOR = {
+        "first_ym": Template.MATERIALISE,
+        "version": Template.MONITORING,
+        "months": Template.LEAK_PROOF,
+        "target_model": Template.EDA,
+    }
 
     def __init__(self, *args: Any, subjects: list[Subject], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -112,11 +145,15 @@ class StartForm(forms.Form):
     def clean_first_ym(self) -> str:
         return self.cleaned_data["first_ym"].replace("-", "").strip()
 
-    def params(self) -> dict[str, Any]:
-        """The template's own parameters, those that were given."""
+    def params(self, pipeline: Pipeline) -> dict[str, Any]:
+        """The template's own parameters, those that were given. Raises InvalidInput."""
         data = self.cleaned_data
         if first := data.get("first_ym"):
             return {"first_ym": first, "last_ym": data["base_ym"]}
+        if months := asked_months(data, "months"):
+            return {"months": months}
+        if model := (data.get("target_model") or "").strip():
+            return {"target": target_of(pipeline.feature_set, model)}
         return {"version": data["version"]} if data.get("version") else {}
 
     def show(self, error: GijunError) -> None:
@@ -129,10 +166,9 @@ def pipeline_of(value: str, *, actor: Any) -> Pipeline:
     if not value.startswith(f"{NEW}/"):
         return Pipeline.objects.with_subject().get(pk=int(value))
     _word, template, name = value.split("/", 2)
-    if template == Template.MATERIALISE:
+    if template in Template.of_feature_sets():
         held = FeatureSet.objects.current().get(name=name)
-        label = f"{name} v{held.version} {template}"
-        return services.define_pipeline(actor=actor, name=label, template=template, feature_set=held)
+        return services.ensure_pipeline(actor=actor, template=template, feature_set=held)
     model = RegisteredModel.objects.get(name=name)
     return services.define_pipeline(
         actor=actor, name=f"{name} {template}", template=template, registered_model=model

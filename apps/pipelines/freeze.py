@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from django.conf import settings
+
 from apps.features.models import FeatureSet
 from apps.models.models import ModelVersion
 from apps.pipelines.errors import PipelineInvalid
@@ -92,7 +94,14 @@ def _eda(pipeline: Pipeline, base_ym: str, asked: Mapping[str, Any]) -> dict[str
 
 
 def _online(pipeline: Pipeline, base_ym: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    return {"feature_sets": [pipeline.feature_set.to_spec().to_dict()]}
+    """Where the bank's months end, and the newest generation that is on record."""
+    feature_set = pipeline.feature_set
+    last = feature_set.publications.order_by("-generation").values_list("generation", flat=True).first()
+    return {
+        "feature_sets": [feature_set.to_spec().to_dict()],
+        "time_zone": settings.TIME_ZONE,
+        "last_generation": last or 0,
+    }
 
 
 _FREEZERS: dict[str, tuple[Callable[[Pipeline, str, Mapping[str, Any]], dict[str, Any]], tuple[str, ...]]] = {

@@ -59,6 +59,38 @@ def define_pipeline(
     return pipeline
 
 
+def ensure_pipeline(*, actor: Any, template: str, feature_set: FeatureSet) -> Pipeline:
+    """The pipeline of a feature-set version for a template; made where there is none yet.
+
+    Raises AccessDenied, PipelineInvalid.
+    """
+    require(actor, "features.materialise")
+    if template not in Template.of_feature_sets():
+        raise PipelineInvalid(f"{template!r} is not a template of feature sets", field="template")
+    _check_is_runnable(template, feature_set)
+    found = Pipeline.objects.with_subject().filter(template=template, feature_set=feature_set)
+    if pipeline := found.order_by("pk").first():
+        return pipeline
+    name = f"{feature_set.name} v{feature_set.version} {template}"
+    try:
+        with transaction.atomic():
+            pipeline = Pipeline.objects.create(
+                name=name,
+                template=template,
+                feature_set=feature_set,
+                policy=_checked_policy(None),
+                owner=actor or feature_set.owner,
+            )
+            record(actor, "pipeline.defined", pipeline, template=template, policy=pipeline.policy)
+    except IntegrityError as error:
+        # somebody made it at the same moment, or gave this name to another pipeline
+        twin = found.order_by("pk").first()
+        if twin is None:
+            raise Conflict(f"another pipeline has the name {name!r}", field="name") from error
+        return twin
+    return pipeline
+
+
 def start_run(
     *,
     actor: Any,
@@ -72,11 +104,13 @@ def start_run(
 
     The same `idempotency_key` with the same request gives the run that it gave before.
     `params`: `first_ym` and `last_ym` for the materialise template (else the base month alone), `version`
-    for monitoring (else the champion).
+    for monitoring (else the champion), `months` for the leak proof, `target` for EDA.
     Raises AccessDenied, InvalidDate, InvalidInput, PipelineInvalid, KeyReused.
     """
     require(actor, _right_to_start(pipeline))
     validate_ym(base_ym)
+    if pipeline.feature_set is not None:
+        _check_is_runnable(pipeline.template, pipeline.feature_set)
     if trigger not in PipelineRun.Trigger.values:
         raise InvalidInput(f"{trigger!r} is not a trigger", field="trigger")
     if idempotency_key is not None and not 0 < len(idempotency_key) <= 120:
@@ -139,16 +173,23 @@ def add_schedule(
 ) -> Schedule:
     """Run a pipeline every month, for the base month `lag_months` before. Raises PipelineInvalid."""
     require(actor, "schedules.edit")
-    limits = {"day_of_month": (day_of_month, 1, 28), "hour": (hour, 0, 23), "lag_months": (lag_months, 0, 36)}
-    for field, (value, low, high) in limits.items():
-        if not low <= value <= high:
-            raise PipelineInvalid(f"{field} lies between {low} and {high}, not at {value}", field=field)
+    check_schedule(day_of_month=day_of_month, hour=hour, lag_months=lag_months)
+    if pipeline.feature_set is not None:
+        _check_is_runnable(pipeline.template, pipeline.feature_set)
     with transaction.atomic():
         schedule = Schedule.objects.create(
             pipeline=pipeline, day_of_month=day_of_month, hour=hour, lag_months=lag_months, owner=actor
         )
         record(actor, "schedule.added", schedule, day_of_month=day_of_month, hour=hour, lag_months=lag_months)
     return schedule
+
+
+def check_schedule(*, day_of_month: int, hour: int, lag_months: int) -> None:
+    """Raises PipelineInvalid where a schedule would never come, or not every month."""
+    limits = {"day_of_month": (day_of_month, 1, 28), "hour": (hour, 0, 23), "lag_months": (lag_months, 0, 36)}
+    for field, (value, low, high) in limits.items():
+        if not low <= value <= high:
+            raise PipelineInvalid(f"{field} lies between {low} and {high}, not at {value}", field=field)
 
 
 def _right_to_start(pipeline: Pipeline) -> str:
@@ -196,6 +237,16 @@ def _check_subject(
             raise PipelineInvalid(f"the {template} template is for a feature set", field="feature_set")
     elif registered_model is None or feature_set is not None:
         raise PipelineInvalid(f"the {template} template is for a model", field="registered_model")
+
+
+def _check_is_runnable(template: str, feature_set: FeatureSet) -> None:
+    """A draft can be proved; what fills the stores is a published version, which no longer changes."""
+    if feature_set.status == FeatureSet.Status.DELETED:
+        raise PipelineInvalid(f"{feature_set} was deleted", field="feature_set")
+    if feature_set.status == FeatureSet.Status.DRAFT and template != Template.LEAK_PROOF:
+        raise PipelineInvalid(
+            f"{feature_set} is a draft: publish it first; a draft can only be proved", field="feature_set"
+        )
 
 
 def _checked_policy(policy: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from apps.pipelines import services
 from apps.pipelines.filters import RunFilter
 from apps.pipelines.forms import NEW, StartForm, pipeline_of, right_to_start, subjects
 from apps.pipelines.models import Artifact, Pipeline, PipelineRun, StepLog, StepRun, Template
+from apps.pipelines.start_views import result_page
 from apps.pipelines.words import step_word, template_guide
 from mlopslib.errors import GijunError
 
@@ -106,12 +107,13 @@ def start(request: HttpRequest) -> HttpResponse:
     if posted is not None and form.is_valid():
         try:
             with transaction.atomic():
+                pipeline = pipeline_of(form.cleaned_data["pipeline"], actor=request.user)
                 run = services.start_run(
                     actor=request.user,
-                    pipeline=pipeline_of(form.cleaned_data["pipeline"], actor=request.user),
+                    pipeline=pipeline,
                     base_ym=form.cleaned_data["base_ym"],
                     trigger=PipelineRun.Trigger.MANUAL,
-                    params=form.params(),
+                    params=form.params(pipeline),
                     idempotency_key=form.cleaned_data["idempotency_key"],
                 )
         except GijunError as error:
@@ -144,8 +146,10 @@ def _initial(request: HttpRequest) -> dict[str, Any]:
     asked = request.GET
     pipeline = asked.get("pipeline", "")
     if name := asked.get("feature_set"):
-        row = Pipeline.objects.filter(feature_set__name=name, feature_set__is_current=True).first()
-        pipeline = str(row.pk) if row else f"{NEW}/{Template.MATERIALISE}/{name}"
+        template = asked.get("template", Template.MATERIALISE)
+        rows = Pipeline.objects.filter(feature_set__name=name, feature_set__is_current=True)
+        row = rows.filter(template=template).first()
+        pipeline = str(row.pk) if row else f"{NEW}/{template}/{name}"
     elif name := asked.get("model"):
         template = asked.get("template", Template.TRAINING)
         row = Pipeline.objects.for_model(name).filter(template=template).first()
@@ -206,6 +210,9 @@ def _live(request: HttpRequest, run: PipelineRun) -> dict[str, Any]:
         "log_tail": _tail(shown) if shown else "",
         "shown_metrics": _pretty(shown.metrics) if shown and shown.metrics and run.is_terminal else "",
         "artifacts": Artifact.objects.filter(step__run=run).select_related("step").order_by("id"),
+        "result_href": result_page(run.template, run.pipeline.feature_set)
+        if run.pipeline.feature_set and run.status == PipelineRun.Status.SUCCEEDED
+        else "",
         "done": sum(step.state == StepRun.State.SUCCEEDED for step in steps),
         "may_cancel": not run.is_terminal and access.may(user, "runs.cancel"),
         "may_resume": run.status in {PipelineRun.Status.FAILED, PipelineRun.Status.CANCELLED}

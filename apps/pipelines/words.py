@@ -56,6 +56,17 @@ TEMPLATE_WORDS: dict[str, Any] = {
 }
 
 
+#: states of a month in the grid
+CELL_WORDS: dict[str, Any] = {
+    "done": _("done"),
+    "running": _("running"),
+    "queued": _("queued"),
+    "failed": _("failed"),
+    "missing": _("missing"),
+    "not_due": _("not due"),
+}
+
+
 def step_word(name: str) -> str:
     return str(STEP_WORDS.get(name) or STEP_TITLES.get(name, name))
 

@@ -65,6 +65,9 @@ WORDS: dict[str, Any] = {
     "TRAINING": gettext_lazy("Training"),
     "MONITORING": gettext_lazy("Monitoring"),
     "MATERIALISE": gettext_lazy("Materialise"),
+    "LEAK_PROOF": gettext_lazy("Leak proof"),
+    "EDA": gettext_lazy("EDA and correlation"),
+    "ONLINE": gettext_lazy("Online store"),
     "NUMERIC": gettext_lazy("number"),
     "CATEGORY": gettext_lazy("category"),
 }

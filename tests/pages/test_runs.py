@@ -178,10 +178,12 @@ def test_a_refused_start_leaves_no_new_pipeline(bank, client_as):
     assert not AuditEvent.objects.filter(action="pipeline.defined").exists()
 
 
-def test_an_operator_is_offered_no_new_pipelines(bank, client_as):
+def test_an_operator_runs_feature_sets_but_makes_no_pipeline_of_a_model(bank, client_as):
     page = client_as("operator").get("/runs/start/").content.decode()
-    assert "new/" not in page
-    response = client_as("operator").post(
-        "/runs/start/", {"pipeline": "new/materialise/cust_txn", "base_ym": "202606", "idempotency_key": "k"}
-    )
-    assert response.status_code == 422
+    assert "new/training" not in page and "new/monitoring" not in page
+    data = {"base_ym": "202606", "idempotency_key": "k"}
+    refused = client_as("operator").post("/runs/start/", {"pipeline": "new/training/loan_needs", **data})
+    assert refused.status_code == 422
+    response = client_as("operator").post("/runs/start/", {"pipeline": "new/materialise/cust_txn", **data})
+    assert response.status_code == 302
+    assert PipelineRun.objects.latest("id").pipeline.name == "cust_txn v1 materialise"
