@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -16,6 +18,10 @@ from apps.features.querysets import (
     SavedViewQuerySet,
 )
 from mlopslib.definition import FeatureSetSpec, FeatureSpec
+from mlopslib.errors import Conflict
+
+#: what a published version is; these never change again
+FROZEN_FIELDS = ("name", "version", "entity", "entity_key", "sql", "sql_sha256")
 
 
 class Tag(models.Model):
@@ -96,8 +102,28 @@ class FeatureSet(models.Model):
     def __str__(self) -> str:
         return f"{self.name} v{self.version}"
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Raises Conflict where a published version would change what defines it."""
+        frozen = getattr(self, "_frozen", {})
+        changed = [name for name, value in frozen.items() if self.__dict__.get(name, value) != value]
+        if frozen and self.status == self.Status.DRAFT:
+            changed.append("status")
+        if changed:
+            raise Conflict(
+                f"{self} is published and never changes, so not its {', '.join(changed)}: "
+                "save a draft and publish it as the next version"
+            )
+        super().save(*args, **kwargs)
+
     def get_absolute_url(self) -> str:
         return reverse("features:set", args=[self.name])
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any]) -> FeatureSet:
+        row: FeatureSet = super().from_db(db, field_names, values)
+        if row.__dict__.get("status", cls.Status.DRAFT) != cls.Status.DRAFT:
+            row._frozen = {name: row.__dict__[name] for name in FROZEN_FIELDS if name in row.__dict__}
+        return row
 
     def to_spec(self) -> FeatureSetSpec:
         features = tuple(FeatureSpec(f.name, f.dtype, f.description) for f in self.features.all())

@@ -1,32 +1,35 @@
-"""What the feature catalog does: publish feature sets, keep the record of their months."""
+"""Publishing: a draft becomes the current version of its name, and never changes again."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from apps.common.access import require
 from apps.common.audit import record
+from apps.features.lineage import store_sources
 from apps.features.models import Feature, FeatureSet
-from mlopslib.artifacts import sha256_of
-from mlopslib.dates import date_params
-from mlopslib.definition import Dtype, FeatureSpec, check_identifier
-from mlopslib.errors import Conflict, DefinitionInvalid, OfflineStoreError, SqlRejected
-from mlopslib.offline.base import Column, OfflineStore
-from mlopslib.sql import guard_select, render_sql, tables_in
-
-#: any month does for naming tables and columns; no query runs
-_SAMPLE_YM = "202401"
-#: columns that the pipeline adds to a data set beside the features
-_RESERVED = frozenset({"base_ym", "target", "score", "part"})
-_NUMERIC = re.compile(
-    r"u?(tiny|small|big|huge)?int(eger)?\d*|double( precision)?|float\d*|real|bool(ean)?"
-    r"|(decimal|numeric)(\(\d+,\s*\d+\))?"
+from apps.features.services.definition import (
+    SAMPLE_YM,
+    match_features,
+    understand,
 )
-_TEXT = re.compile(r"(varchar|char|bpchar|string|text)(\(\d+\))?|enum\(.*\)", re.DOTALL)
+from apps.features.services.draft import current_of, draft_of, read_draft, write_draft
+from apps.features.services.leak_check import LeakCheck, check_leaks
+from apps.features.services.schemas import Schema, schema_of
+from mlopslib.artifacts import sha256_of
+from mlopslib.definition import FeatureSpec
+from mlopslib.errors import Conflict, DefinitionInvalid, GijunError, InvalidInput
+from mlopslib.offline.base import OfflineStore
+from mlopslib.sql import tables_in
+from mlopslib.sql.fingerprint import fingerprint
+
+_DRAFT = FeatureSet.Status.DRAFT
 
 
 def create_feature_set(
@@ -41,163 +44,197 @@ def create_feature_set(
     features: Sequence[FeatureSpec] | None = None,
     description: str = "",
     domain: str = "",
+    tags: Sequence[str] | None = None,
+    timeless_tables: Mapping[str, str] | None = None,
+    acknowledge: str = "",
 ) -> FeatureSet:
-    """Publish a feature query; a new version where the name exists.
+    """Save a feature query and publish it in one; a new version where the name exists.
 
     The query is rendered for a sample month, guarded, and described by the engine without running.
     `features` says how to read its columns; columns that it leaves out are read by their engine type.
-    Raises AccessDenied, DefinitionInvalid, SqlRejected, UnknownParameter, QueryFailed.
+    Raises AccessDenied, DefinitionInvalid, SqlRejected, UnknownParameter, QueryFailed, Conflict.
     """
     require(actor, "features.create")
-    check_identifier(name)
-    check_identifier(entity, field="entity")
-    check_identifier(entity_key, field="entity_key")
-    _check_words(title=title, entity=entity, domain=domain)
-    rendered, columns = _understand(sql, store)
-    specs = _match_features(columns, entity_key=entity_key, features=features)
-    engine_types = {column.name: column.type for column in columns}
+    text = read_draft(
+        store=store,
+        name=name,
+        title=title,
+        entity=entity,
+        entity_key=entity_key,
+        sql=sql,
+        features=features,
+        description=description,
+        domain=domain,
+        tags=tags,
+        timeless_tables=timeless_tables,
+    )
+    given = features if features is not None else [spec for spec, _ in text.columns]
+    declared = _declared(name) if timeless_tables is None else text.values["timeless_tables"]
+    ready = _prepare(
+        sql, store, entity_key=entity_key, given=given, timeless=declared, acknowledge=acknowledge
+    )
+    draft = draft_of(name)
+    if draft is not None:
+        raise Conflict(f"there is a draft {draft} of {draft.owner.username}: publish or discard it first")
+    with transaction.atomic():
+        return _publish(actor, write_draft(actor, text), ready)
+
+
+def publish(*, actor: Any, store: OfflineStore, feature_set: FeatureSet, acknowledge: str = "") -> FeatureSet:
+    """Make a draft the current version of its name.
+
+    A source that is read up to a day after the base date is refused. A source with a date column and
+    no upper bound is refused too, unless it is declared timeless or `acknowledge` says why it does no
+    harm; the reason goes into the trail.
+    Raises AccessDenied, Conflict (no draft any more, or somebody else was first), DefinitionInvalid,
+    SqlRejected, UnknownParameter, QueryFailed.
+    """
+    require(actor, "features.create")
+    if feature_set.status != _DRAFT:
+        raise Conflict(f"{feature_set} is {feature_set.get_status_display().lower()} already: edit it first")
+    names = {column.name for column in understand(feature_set.sql, store).columns}
+    ready = _prepare(
+        feature_set.sql,
+        store,
+        entity_key=feature_set.entity_key,
+        given=[
+            FeatureSpec(f.name, f.dtype, f.description)
+            for f in feature_set.features.all()
+            if f.name in names - {feature_set.entity_key}
+        ],
+        timeless=feature_set.timeless_tables,
+        acknowledge=acknowledge,
+    )
+    return _publish(actor, feature_set, ready)
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """Everything that publishing asks the engine for, so that no transaction waits for it."""
+
+    sql_sha256: str
+    fingerprint: str
+    tables: list[str]
+    schema: Schema
+    specs: list[FeatureSpec]
+    engine_types: dict[str, str]
+    open_tables: list[str]
+    #: why the open tables do no harm
+    reason: str
+
+
+def _prepare(
+    sql: str,
+    store: OfflineStore,
+    *,
+    entity_key: str,
+    given: Sequence[FeatureSpec],
+    timeless: Mapping[str, str],
+    acknowledge: str,
+) -> _Ready:
+    understood = understand(sql, store)
+    specs = match_features(understood.columns, entity_key=entity_key, features=given)
+    tables = tables_in(understood.rendered)
+    leaks = check_leaks(sql, SAMPLE_YM, store=store, timeless=timeless)
+    reason = _check_leaks(leaks, acknowledge)
+    return _Ready(
+        sql_sha256=sha256_of(sql.encode()),
+        fingerprint=fingerprint(sql),
+        tables=tables,
+        schema=schema_of(store, tables),
+        specs=specs,
+        engine_types={column.name: column.type for column in understood.columns},
+        open_tables=leaks.open_tables,
+        reason=reason,
+    )
+
+
+def _publish(actor: Any, draft: FeatureSet, ready: _Ready) -> FeatureSet:
     try:
         with transaction.atomic():
-            feature_set = FeatureSet(
-                name=name,
-                version=_make_room(name, entity=entity, entity_key=entity_key),
-                title=title.strip(),
-                description=description,
-                domain=domain,
-                entity=entity,
-                entity_key=entity_key,
-                sql=sql,
-                sql_sha256=sha256_of(sql.encode()),
-                source_tables=sorted(set(tables_in(rendered))),
-                owner=actor,
-            )
-            feature_set.save()
-            Feature.objects.bulk_create(
-                Feature(
-                    feature_set=feature_set,
-                    position=position,
-                    name=spec.name,
-                    dtype=spec.dtype,
-                    engine_type=engine_types[spec.name][:40],
-                    description=spec.description[:300],
-                )
-                for position, spec in enumerate(specs)
-            )
+            row = FeatureSet.objects.select_for_update().get(pk=draft.pk)
+            is_same = row.updated_at == draft.updated_at and row.sql_sha256 == ready.sql_sha256
+            if row.status != _DRAFT or not is_same:
+                raise Conflict(f"{draft} was changed or published by somebody else: look at it again")
+            FeatureSet.objects.filter(name=row.name, is_current=True).update(is_current=False)
+            row.status = FeatureSet.Status.PUBLISHED
+            row.is_current = True
+            row.published_at = timezone.now()
+            row.source_tables = ready.tables
+            row.sql_fingerprint = ready.fingerprint
+            row.timeless_tables = {
+                table: words for table, words in row.timeless_tables.items() if table in ready.tables
+            }
+            row.save()
+            _write_features(row, ready)
+            _store_sources(row, ready.schema)
+            told: dict[str, Any] = {}
+            if row.timeless_tables:
+                told["timeless_tables"] = row.timeless_tables
+            if ready.reason:
+                told |= {"open_tables": ready.open_tables, "acknowledged": ready.reason}
             record(
                 actor,
                 "feature_set.published",
-                feature_set,
-                version=feature_set.version,
-                sql_sha256=feature_set.sql_sha256,
-                source_tables=feature_set.source_tables,
-                features=[spec.name for spec in specs],
+                row,
+                version=row.version,
+                sql_sha256=row.sql_sha256,
+                source_tables=row.source_tables,
+                features=[spec.name for spec in ready.specs],
+                **told,
             )
+    except FeatureSet.DoesNotExist as error:
+        raise Conflict(f"the draft {draft} was discarded by somebody else") from error
     except IntegrityError as error:
         raise Conflict(
-            f"somebody else published {name} at this moment: look at it, then try again"
+            f"somebody else published {draft.name} at this moment: look at it, then try again"
         ) from error
-    return feature_set
+    return row
 
 
-def _understand(sql: str, store: OfflineStore) -> tuple[str, list[Column]]:
-    """The query for a sample month, and the columns that the engine says it gives."""
-    try:
-        rendered = render_sql(sql, date_params(_SAMPLE_YM))
-        guard_select(rendered, tables=store.list_tables())
-        return rendered, store.describe_sql(rendered)
-    except (SqlRejected, OfflineStoreError) as error:
-        error.field = error.field or "sql"
-        raise
+def _declared(name: str) -> dict[str, str]:
+    """The timeless tables that the name's current version declares."""
+    current = current_of(name)
+    return dict(current.timeless_tables) if current else {}
 
 
-def _check_words(**words: str) -> None:
-    """Titles and labels fit their columns."""
-    if not words["title"].strip():
-        raise DefinitionInvalid("a feature set needs a title that people can read", field="title")
-    for name, text in words.items():
-        longest = FeatureSet._meta.get_field(name).max_length
-        if len(text) > longest:
-            raise DefinitionInvalid(f"{name} takes {longest} characters at most", field=name)
-
-
-def _make_room(name: str, *, entity: str, entity_key: str) -> int:
-    """Retire the current version; returns the number of the next."""
-    current = FeatureSet.objects.select_for_update().current().filter(name=name).first()
-    if current is None:
-        return 1
-    if (current.entity, current.entity_key) != (entity, entity_key):
+def _check_leaks(leaks: LeakCheck, acknowledge: str) -> str:
+    """Refuse what reads the future; returns the reason for what stays open, empty where nothing does."""
+    if leaks.after_tables:
         raise DefinitionInvalid(
-            f"{name} gives rows of {current.entity} by {current.entity_key}; "
-            "a query for another entity is another feature set, under another name",
-            field="entity" if current.entity != entity else "entity_key",
+            f"{leaks.sentence_after} A feature may only know what was known at the base date: "
+            "end the range at {base_ym} or {base_dt}",
+            field="sql",
         )
-    FeatureSet.objects.filter(pk=current.pk).update(is_current=False)
-    return current.version + 1
+    reason = " ".join(acknowledge.split())
+    if len(reason) > 300:
+        raise InvalidInput("the reason has 300 characters at most", field="acknowledge")
+    if leaks.open_tables and not reason:
+        raise DefinitionInvalid(
+            f"{', '.join(leaks.open_tables)}: read without an end date, so rows after the base date come in. "
+            "Add a condition such as column <= '{base_dt}', declare the table timeless, or say why it does "
+            "no harm",
+            field="acknowledge",
+        )
+    return reason if leaks.open_tables else ""
 
 
-def _match_features(
-    columns: Sequence[Column], *, entity_key: str, features: Sequence[FeatureSpec] | None
-) -> list[FeatureSpec]:
-    """One spec for each output column beside the key, in the query's order."""
-    names = [column.name for column in columns]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise SqlRejected(
-            f"the query gives {', '.join(repeated)} more than once: name each column once", field="sql"
-        )
-    if entity_key not in names:
-        raise DefinitionInvalid(
-            f"the query does not give the entity key {entity_key!r}; it gives {', '.join(names)}",
-            field="entity_key",
-        )
-    given = {spec.name: spec for spec in features or ()}
-    unknown = sorted(set(given) - set(names) | set(given) & {entity_key})
-    if unknown:
-        raise DefinitionInvalid(
-            f"{', '.join(unknown)}: not a feature column of the query, which gives "
-            f"{', '.join(name for name in names if name != entity_key)}",
-            field="features",
-        )
-    specs = [
-        _spec_of(column, given.get(column.name))
-        for column in columns
-        if column.name != entity_key and column.name != "base_ym"
-    ]
-    if not specs:
-        raise DefinitionInvalid(
-            f"the query gives nothing but {entity_key}: it needs one feature at least", field="sql"
-        )
-    return specs
+def _store_sources(row: FeatureSet, schema: Schema) -> None:
+    """Source columns of the features; none where the query is beyond what lineage can follow."""
+    with suppress(GijunError), transaction.atomic():
+        store_sources(row, schema)
 
 
-def _spec_of(column: Column, given: FeatureSpec | None) -> FeatureSpec:
-    check_identifier(column.name, field="sql")
-    if column.name in _RESERVED:
-        raise DefinitionInvalid(
-            f"{column.name!r} is a name of the pipeline: call the column otherwise", field="sql"
+def _write_features(row: FeatureSet, ready: _Ready) -> None:
+    row.features.all().delete()
+    Feature.objects.bulk_create(
+        Feature(
+            feature_set=row,
+            position=position,
+            name=spec.name,
+            dtype=spec.dtype,
+            engine_type=ready.engine_types[spec.name][:40],
+            description=spec.description[:300],
         )
-    dtype = _dtype_of(column)
-    if given is None:
-        return FeatureSpec(column.name, dtype)
-    if given.dtype not in ("numeric", "category"):
-        raise DefinitionInvalid(
-            f"{column.name}: {given.dtype!r} is not a kind of feature; say numeric or category",
-            field="features",
-        )
-    if given.dtype == "numeric" and dtype == "category":
-        raise DefinitionInvalid(
-            f"{column.name} is {column.type} in the query and cannot be numeric: CAST it, or say category",
-            field="features",
-        )
-    return given
-
-
-def _dtype_of(column: Column) -> Dtype:
-    kind = column.type.strip().lower()
-    if _TEXT.fullmatch(kind):
-        return "category"
-    if _NUMERIC.fullmatch(kind):
-        return "numeric"
-    raise DefinitionInvalid(
-        f"{column.name} is {column.type}; a feature is a number or a text: CAST it in the query", field="sql"
+        for position, spec in enumerate(ready.specs)
     )

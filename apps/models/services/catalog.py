@@ -85,6 +85,9 @@ def _pinned_sets(spec: ModelSpec) -> list[FeatureSet]:
     for name, version in sorted(pins - set(found)):
         raise DefinitionInvalid(f"there is no feature set {name} v{version}", field="features")
     for row in found.values():
+        if row.status in (FeatureSet.Status.DRAFT, FeatureSet.Status.DELETED):
+            state = row.get_status_display().lower()
+            raise DefinitionInvalid(f"{row} is {state}: a model takes published versions", field="features")
         if row.entity_key != spec.entity_key:
             raise DefinitionInvalid(
                 f"{row} has the key {row.entity_key}, the model has {spec.entity_key}", field="entity_key"
