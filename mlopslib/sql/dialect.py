@@ -7,6 +7,7 @@ than the warehouse; each has its test with the value.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.dialects.hive import Hive
 from sqlglot.generators.duckdb import DuckDBGenerator
 from sqlglot.parsers.hive import HiveParser
+from sqlglot.tokenizer_core import TokenType
 
 from mlopslib.errors import SqlRejected
 
@@ -38,16 +40,34 @@ def _arguments(name: str, args: Sequence[Any], least: int, most: int) -> None:
         raise SqlRejected(f"{name} takes {count} arguments, not {len(args)}", field="sql")
 
 
+#: mark of a cast that a function brings with it, as against one that a person wrote
+IMPLIED = "implied"
+
+
+def _implied(value: exp.Expr, to: str) -> exp.Expr:
+    cast = exp.TryCast(this=value, to=exp.DataType.build(to))
+    cast.meta[IMPLIED] = True
+    return cast
+
+
 def _date(value: exp.Expr) -> exp.Expr:
-    return exp.TryCast(this=value, to=exp.DataType.build("date"))
+    return _implied(value, "date")
 
 
 def _timestamp(value: exp.Expr) -> exp.Expr:
-    return exp.TryCast(this=value, to=exp.DataType.build("timestamp"))
+    return _implied(value, "timestamp")
+
+
+def _is_date(value: exp.Expr) -> bool:
+    """Whether a value is a DATE by its own text; of a column the text does not tell."""
+    value = value.unnest()
+    return isinstance(value, exp.TsOrDsToDate) or (
+        isinstance(value, exp.Cast) and value.to.this == exp.DType.DATE
+    )
 
 
 def _moved(name: str, value: Any, amount: Any, unit: str, sign: int) -> exp.Expr:
-    """A date or a time moved by an amount; a whole number of days or months gives a DATE."""
+    """A date or a time moved by an amount. A time keeps its time of day, as in Impala's manual."""
     if isinstance(amount, exp.Interval):
         unit = amount.unit.name.upper().rstrip("S") if amount.unit else unit
         interval = amount
@@ -56,7 +76,8 @@ def _moved(name: str, value: Any, amount: Any, unit: str, sign: int) -> exp.Expr
     operation = exp.Add if sign > 0 else exp.Sub
     if unit in _CLOCK:
         return exp.paren(operation(this=_timestamp(value), expression=interval), copy=False)
-    return _date(operation(this=_date(value), expression=interval))
+    same = _date if _is_date(value) else _timestamp
+    return same(operation(this=same(value), expression=interval))
 
 
 def _mover(name: str, unit: str, sign: int) -> Builder:
@@ -82,23 +103,67 @@ def _trunc(args: list[Any]) -> exp.Expr:
     raise SqlRejected(f"TRUNC does not know the unit {args[1].name!r}; it knows {known}", field="sql")
 
 
+#: parts of a time that are the same number everywhere
+EXTRACTED = ("YEAR", "QUARTER", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND")
+
+
+def _extracted(name: str, unit: str, value: exp.Expr) -> exp.Expr:
+    if unit.upper() not in EXTRACTED:
+        raise SqlRejected(f"{name} knows {', '.join(EXTRACTED)}, not {unit!r}", field="sql")
+    return exp.Extract(this=exp.var(unit.upper()), expression=_timestamp(value))
+
+
 def _date_part(args: list[Any]) -> exp.Expr:
     _arguments("DATE_PART", args, 2, 2)
     if not args[0].is_string:
         raise SqlRejected("DATE_PART needs its unit in quotes, as in DATE_PART('year', ts)", field="sql")
-    return exp.Extract(this=exp.var(args[0].name.upper()), expression=_timestamp(args[1]))
+    return _extracted("DATE_PART", args[0].name, args[1])
+
+
+#: Impala's letters; others mean something else in each engine, or nothing
+_FORMAT = re.compile(r"yyyy|yy|MMM|MM|M|dd|d|HH|H|mm|m|ss|s|T|[^A-Za-z%]+")
+
+
+def _check_format(name: str, pattern: Any) -> None:
+    if not isinstance(pattern, exp.Literal) or not pattern.is_string:
+        raise SqlRejected(f"{name} needs its format in quotes, as in 'yyyyMMdd'", field="sql")
+    text, position = pattern.name, 0
+    while position < len(text):
+        match = _FORMAT.match(text, position)
+        if match is None:
+            raise SqlRejected(
+                f"{name} does not know {text[position:]!r} in the format {text!r}: it knows yyyy, yy, MMM, "
+                "MM, M, dd, d, HH, H, mm, m, ss and s",
+                field="sql",
+            )
+        position = match.end()
+
+
+def _formatted(name: str, least: int = 2) -> Callable[[list[Any], Any], exp.Expr]:
+    """Hive's own function, after a look at its format."""
+
+    def build(args: list[Any], dialect: Any) -> exp.Expr:
+        _arguments(name, args, least, 2)
+        if len(args) == 2:
+            _check_format(name, args[1])
+        built: exp.Expr = HiveParser.FUNCTIONS[name](args, dialect)
+        return built
+
+    return build
 
 
 def _to_timestamp(args: list[Any], dialect: Any) -> exp.Expr:
     _arguments("TO_TIMESTAMP", args, 1, 2)
     if len(args) == 1:
         return exp.UnixToTime(this=args[0])
+    _check_format("TO_TIMESTAMP", args[1])
     built: exp.Expr = build_formatted_time(exp.StrToTime)(args, dialect)
     return built
 
 
 def _from_timestamp(args: list[Any], dialect: Any) -> exp.Expr:
     _arguments("FROM_TIMESTAMP", args, 2, 2)
+    _check_format("FROM_TIMESTAMP", args[1])
     built: exp.Expr = build_formatted_time(exp.TimeToStr)([_timestamp(args[0]), args[1]], dialect)
     return built
 
@@ -109,6 +174,7 @@ def _unix_timestamp(args: list[Any], dialect: Any) -> exp.Expr:
         return exp.CurrentTimestamp()
     if len(args) == 1:
         return exp.TimeToUnix(this=_timestamp(args[0]))
+    _check_format("UNIX_TIMESTAMP", args[1])
     built: exp.Expr = build_formatted_time(exp.StrToUnix)(args, dialect)
     return built
 
@@ -136,8 +202,12 @@ def _fixed(name: str, count: int, make: Callable[..., exp.Expr]) -> Builder:
 
 def _group_concat(args: list[Any]) -> exp.Expr:
     _arguments("GROUP_CONCAT", args, 1, 2)
-    separator = args[1] if len(args) == 2 else exp.Literal.string(", ")
-    return exp.GroupConcat(this=args[0], separator=separator)
+    value, separator = args[0], args[1] if len(args) == 2 else exp.Literal.string(", ")
+    if isinstance(value, exp.Distinct) and len(value.expressions) == 2:
+        # the parser takes DISTINCT x, 'sep' for two distinct columns
+        first, separator = value.expressions
+        value = exp.Distinct(expressions=[first])
+    return exp.GroupConcat(this=value, separator=separator)
 
 
 _UNITS = ("YEAR", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND")
@@ -155,6 +225,23 @@ class Impala(Hive):
     NULL_ORDERING = "nulls_are_large"
 
     class Parser(HiveParser):
+        FUNCTION_PARSERS = {
+            **HiveParser.FUNCTION_PARSERS,
+            "EXTRACT": lambda self: self._parse_extract_part(),
+        }
+
+        def _parse_extract_part(self) -> exp.Expr:
+            """EXTRACT(year FROM ts), and Impala's EXTRACT(ts, 'year')."""
+            first = self._parse_bitwise()
+            if self._match_text_seq("FROM"):
+                unit, value = first, self._parse_bitwise()
+            else:
+                self._match(TokenType.COMMA)
+                unit, value = self._parse_bitwise(), first
+            if unit is None or value is None:
+                raise SqlRejected("EXTRACT is written as EXTRACT(year FROM ts)", field="sql")
+            return _extracted("EXTRACT", unit.name, value)
+
         FUNCTIONS = {
             **HiveParser.FUNCTIONS,
             **_MOVERS,
@@ -188,22 +275,39 @@ class Impala(Hive):
                 "APPX_MEDIAN", 1, lambda x: exp.ApproxQuantile(this=x, quantile=exp.Literal.number("0.5"))
             ),
             "GROUP_CONCAT": _group_concat,
+            "FROM_UNIXTIME": _formatted("FROM_UNIXTIME", least=1),
+            "DATE_FORMAT": _formatted("DATE_FORMAT"),
         }
 
 
 _WHOLE = {exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT}
+_NUMBERS = "('TINY', 'SMAL', 'INTE', 'BIGI', 'HUGE', 'FLOA', 'DOUB', 'DECI')"
 
 
 def _cast(self: Any, node: exp.Cast | exp.TryCast) -> str:
     """A bad text is NULL, as in Hive; a cast to a whole number cuts, where DuckDB would round.
 
     Below 2**53 a double holds the whole part exactly; above it, the direct cast is exact and has
-    nothing to cut.
+    nothing to cut. Seconds since 1970 become a time and a time becomes seconds, which DuckDB's TRY_CAST
+    would give up as NULL; which of the two a column is, DuckDB knows and this text does not.
     """
     to = self.sql(node, "to")
     value = self.sql(node, "this")
+    plain = f"TRY_CAST({value} AS {to})"
+    if node.meta.get(IMPLIED) or (isinstance(node.this, exp.Literal) and node.this.is_string):
+        return _cut(value, to) if node.to.this in _WHOLE else plain
+    if node.to.this == exp.DType.TIMESTAMP:
+        seconds = f"MAKE_TIMESTAMP(TRY_CAST(TRY_CAST({value} AS DOUBLE) * 1000000 AS BIGINT))"
+        return f"CASE WHEN LEFT(TYPEOF({value}), 4) IN {_NUMBERS} THEN {seconds} ELSE {plain} END"
     if node.to.this not in _WHOLE:
-        return f"TRY_CAST({value} AS {to})"
+        return plain
+    if isinstance(node.this, exp.Column | exp.Cast | exp.StrToTime):
+        seconds = f"TRY_CAST(FLOOR(EPOCH(TRY_CAST({value} AS TIMESTAMP))) AS {to})"
+        return f"CASE WHEN TYPEOF({value}) = 'TIMESTAMP' THEN {seconds} ELSE {_cut(value, to)} END"
+    return _cut(value, to)
+
+
+def _cut(value: str, to: str) -> str:
     double = f"TRY_CAST({value} AS DOUBLE)"
     return (
         f"CASE WHEN ABS({double}) < 9007199254740992 THEN TRY_CAST(TRUNC({double}) AS {to}) "
@@ -211,7 +315,7 @@ def _cast(self: Any, node: exp.Cast | exp.TryCast) -> str:
     )
 
 
-def _null_if_any_null(name: str) -> Callable[[Any, exp.Greatest | exp.Least], str]:
+def null_if_any_null(name: str) -> Callable[[Any, exp.Greatest | exp.Least], str]:
     """GREATEST and LEAST are NULL when one argument is, where DuckDB would skip it."""
 
     def write(self: Any, node: exp.Greatest | exp.Least) -> str:
@@ -257,6 +361,20 @@ def _microseconds(self: Any, node: exp.Expr) -> str:
     return f"CAST({self.sql(node, 'this')} AS BIGINT) * 1000000"
 
 
+def _like(self: Any, node: exp.Like | exp.ILike) -> str:
+    # a backslash takes the meaning from the sign after it, which DuckDB must be told
+    text: str = self.like_sql(node) if isinstance(node, exp.Like) else self.ilike_sql(node)
+    return text if isinstance(node.parent, exp.Escape) else f"{text} ESCAPE '\\'"
+
+
+def _substring(self: Any, node: exp.Substring) -> str:
+    length = node.args.get("length")
+    if length is not None and not isinstance(length, exp.Literal):
+        # DuckDB reads a negative length backwards, the warehouse gives an empty text
+        length = exp.Greatest(this=exp.Literal.number(0), expressions=[length.copy()])
+    return str(self.func("SUBSTRING", node.this, node.args.get("start"), length))
+
+
 def _strptime(self: Any, node: exp.Expr) -> str:
     return f"TRY_STRPTIME({self.sql(node, 'this')}, {self.format_time(node)})"
 
@@ -279,11 +397,14 @@ class Embedded(DuckDB):
             exp.Cast: _cast,
             exp.TryCast: _cast,
             exp.TsOrDsToDate: lambda self, e: f"TRY_CAST({self.sql(e, 'this')} AS DATE)",
-            exp.Greatest: _null_if_any_null("GREATEST"),
-            exp.Least: _null_if_any_null("LEAST"),
+            exp.Greatest: null_if_any_null("GREATEST"),
+            exp.Least: null_if_any_null("LEAST"),
             exp.UnixToStr: _unix_to_str,
             exp.UnixToTime: lambda self, e: f"MAKE_TIMESTAMP({_microseconds(self, e)})",
             exp.StrToTime: _strptime,
             exp.StrToUnix: lambda self, e: f"CAST(EPOCH({_strptime(self, e)}) AS BIGINT)",
-            exp.TimeToUnix: lambda self, e: f"CAST(EPOCH({self.sql(e, 'this')}) AS BIGINT)",
+            exp.TimeToUnix: lambda self, e: f"CAST(FLOOR(EPOCH({self.sql(e, 'this')})) AS BIGINT)",
+            exp.Like: _like,
+            exp.ILike: _like,
+            exp.Substring: _substring,
         }

@@ -8,12 +8,14 @@ from difflib import get_close_matches
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import TokenType
 
 from mlopslib.errors import SqlRejected, TableNotFound
 from mlopslib.sql.allowed import FUNCTIONS, NODES, NOT_REPEATABLE, function_names
 from mlopslib.sql.dialect import Embedded, Impala
+from mlopslib.sql.spark import SparkSql
 
 #: longer texts are refused before they are parsed
 MAX_CHARACTERS = 100_000
@@ -93,9 +95,31 @@ def to_duckdb(sql: str | exp.Query) -> str:
     >>> to_duckdb("select zeroifnull(amount) as amt from txn")
     'SELECT COALESCE("amount", 0) AS "amt" FROM "txn"'
     """
+    return _written(sql, Embedded)
+
+
+def to_spark(sql: str | exp.Query) -> str:
+    """The text for a Spark Thrift Server that gives Impala's values.
+
+    The session must have `spark.sql.ansi.enabled=false` and the time zone UTC.
+
+    Raises
+    ------
+    SqlRejected
+        If the text does not pass `guard_select`.
+
+    Examples
+    --------
+    >>> to_spark("select strleft(name, 2) as v from cust order by v")
+    'SELECT LEFT(`name`, 2) AS `v` FROM `cust` ORDER BY `v` NULLS LAST'
+    """
+    return _written(sql, SparkSql)
+
+
+def _written(sql: str | exp.Query, dialect: type[Dialect]) -> str:
     query = guard_select(sql) if isinstance(sql, str) else sql
     try:
-        return query.sql(dialect=Embedded, identify=True, comments=False)
+        return query.sql(dialect=dialect, identify=True, comments=False)
     except (SqlglotError, RecursionError) as error:
         raise SqlRejected(f"this query cannot be translated: {_first_line(error)}", field="sql") from error
 
