@@ -111,6 +111,12 @@ class OnlineStoreError(GijunError):
     code = "online-store"
 
 
+class NotOnline(OnlineStoreError):
+    """Nothing was ever published or streamed of this feature-set version."""
+
+    code = "not-online"
+
+
 class DataError(GijunError):
     """The data cannot carry what was asked of it."""
 
