@@ -26,8 +26,12 @@ JUNE = datetime(2026, 6, 30, 23, 59, 59, tzinfo=UTC)
 def online(redis_server, request) -> Iterator[OnlineStore]:
     store = open_online(redis_server.url, f"test{abs(hash(request.node.nodeid))}", read_seconds=5)
     yield store
-    for key in redis_server.client.scan_iter(match=f"{store.prefix}:*", count=10_000):
-        redis_server.client.delete(key)
+    clean(redis_server.client, store.prefix)
+
+
+def clean(client, prefix: str) -> None:
+    if keys := list(client.scan_iter(match=f"{prefix}:*", count=10_000)):
+        client.unlink(*keys)
 
 
 def rows(entities, balances=None, grades=None) -> list[pa.Table]:

@@ -276,9 +276,7 @@ def test_a_redis_that_is_away_is_named_without_its_password():
         lambda: store.publish(SPEC, "202606", rows(["a"]), JUNE),
         lambda: store.upsert(SPEC, "a", {"bal_avg": 1.0}, JUNE),
     ):
-        with pytest.raises(
-            OnlineStoreError, match="there is no Redis at redis://reader:.*ONLINE_URL"
-        ) as away:
+        with pytest.raises(OnlineStoreError, match=r"no Redis at redis://reader:.*ONLINE_URL") as away:
             call()
         assert "secret" not in away.value.message
     assert time.monotonic() - started < 3
