@@ -14,7 +14,8 @@ from sqlglot.tokenizer_core import TokenType
 
 from mlopslib.errors import SqlRejected, TableNotFound
 from mlopslib.sql.allowed import FUNCTIONS, NODES, NOT_REPEATABLE, function_names
-from mlopslib.sql.dialect import Embedded, Impala
+from mlopslib.sql.dialect import Impala
+from mlopslib.sql.embedded import Embedded
 from mlopslib.sql.spark import SparkSql
 
 #: longer texts are refused before they are parsed
@@ -83,7 +84,7 @@ def to_duckdb(sql: str | exp.Query) -> str:
     """The text for DuckDB that gives the same values as `sql` gives in the warehouse.
 
     Months and days added to a date give a DATE; casts of bad text give NULL; see
-    `mlopslib.sql.dialect.Embedded` for the values that a plain translation would change.
+    `mlopslib.sql.embedded.Embedded` for the values that a plain translation would change.
 
     Raises
     ------

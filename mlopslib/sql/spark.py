@@ -10,7 +10,7 @@ from sqlglot import exp
 from sqlglot.dialects.spark import Spark
 from sqlglot.generators.spark import SparkGenerator
 
-from mlopslib.sql.dialect import null_if_any_null
+from mlopslib.sql.embedded import null_if_any_null
 
 _GROUP = re.compile(r"\\([0-9])")
 
