@@ -22,18 +22,25 @@ def open_store(url: str, *, limits: Limits = _NO_LIMITS) -> OfflineStore:
     url
         ``delta:///var/gijun/offline``: Delta Lake tables in a directory of this machine. The directory is
         made when the first table is.
+        ``impala://user:password@host:21050/database?auth=LDAP&uploader=webhdfs://namenode:9870/tmp`` or
+        ``hive://..``: the tables of one database of a cluster. Nothing is connected before the first call.
     limits
         What a query may take where the caller of a method names nothing else.
 
     Raises
     ------
     InvalidInput
-        For any other kind of address, or a path that is not absolute.
+        For any other kind of address, or a part of it that is wrong.
     """
     parts = urlsplit(url)
+    if parts.scheme in ("impala", "hive"):
+        from mlopslib.offline.hiveserver2 import open_hiveserver2
+
+        return open_hiveserver2(url, limits=limits)
     if parts.scheme != "delta":
         raise InvalidInput(
-            f"the offline store {url!r} is of a kind that is not known: use delta:///absolute/path",
+            f"the offline store is of a kind that is not known ({parts.scheme or 'no scheme'}): use "
+            "delta:///absolute/path, impala://user@host:21050/database or hive://user@host:10000/database",
             field="OFFLINE_URL",
         )
     if parts.netloc or not parts.path.startswith("/") or parts.path == "/" or parts.query or parts.fragment:

@@ -40,10 +40,13 @@ class OfflineStore(Protocol):
 
     #: the address without its password
     url: str
-    #: ``duckdb``, ``impala``, ``hive`` or ``spark``
-    engine: str
     #: what a query may take when the caller names nothing else
     limits: Limits
+
+    @property
+    def engine(self) -> str:
+        """``duckdb``, ``impala``, ``hive`` or ``spark``."""
+        ...
 
     def list_tables(self) -> list[str]: ...
 

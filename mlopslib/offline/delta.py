@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import shutil
 import time
 import uuid
@@ -19,10 +18,7 @@ import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from mlopslib.errors import InvalidInput, OfflineStoreError, TableNotFound
-
-#: partition values become directory names; the pattern keeps them the same in both
-PARTITION_VALUE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")
+from mlopslib.errors import OfflineStoreError, TableNotFound
 
 #: every version stays readable: a run pins the versions that it read
 _KEEP_HISTORY = {
@@ -162,20 +158,6 @@ def _version_of(path: Path, stamp: str) -> int:
         if entry.get(_STAMP) == stamp:
             return int(entry["version"])
     raise OfflineStoreError(f"the commit to table {path.name!r} is not in its history")
-
-
-def check_partition(column: pa.ChunkedArray | pa.Array, name: str) -> None:
-    """Raise InvalidInput unless every value of a partition column can be a directory name."""
-    for value in pc.unique(column).to_pylist():
-        check_partition_value(name, value)
-
-
-def check_partition_value(name: str, value: str | None) -> None:
-    if not isinstance(value, str) or not PARTITION_VALUE.match(value):
-        raise InvalidInput(
-            f"{value!r} cannot be a partition of {name!r}: use letters, digits, _ . or -, as in '202210'",
-            field=name,
-        )
 
 
 def sweep(root: Path, *, older_than_seconds: float = 24 * 3600) -> None:

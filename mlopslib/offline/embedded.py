@@ -27,6 +27,7 @@ from mlopslib.offline.files import open_reader
 from mlopslib.offline.jail import jailed_connection, quote_name, quote_text, text_list
 from mlopslib.offline.limits import Limits, Watch
 from mlopslib.offline.month import check_answer, check_columns, checks_of, kept_as
+from mlopslib.offline.partition import check_partition, check_partition_value, with_partition
 from mlopslib.offline.types import check_names, frame_to_arrow, stored_schema, to_stored
 from mlopslib.sql import guard_select, tables_in, to_duckdb
 
@@ -211,7 +212,7 @@ class EmbeddedStore:
         snapshot = delta.snapshot(path)
         data = to_stored(given, snapshot.schema)
         for column in snapshot.partition_columns:
-            delta.check_partition(data.column(column), column)
+            check_partition(data.column(column), column)
         return delta.commit(path, lambda: data, mode="append")
 
     def create_table(self, name: str, data: pa.Table, *, partition_by: str | None = None) -> int:
@@ -225,7 +226,7 @@ class EmbeddedStore:
                 raise ColumnMismatch(
                     f"there is no column {partition_by!r} to partition by", field=partition_by
                 )
-            delta.check_partition(stored.column(partition_by), partition_by)
+            check_partition(stored.column(partition_by), partition_by)
         if not delta.create(path, stored, partition_by=partition_by):
             raise _exists(name)
         return 0
@@ -236,9 +237,9 @@ class EmbeddedStore:
         `data` may leave the partition column out. Without rows the partition is emptied. When two
         writers replace the same partition at once, both succeed, one after the other.
         """
-        delta.check_partition_value(column, value)
+        check_partition_value(column, value)
         path = self._path(name)
-        data = _with_partition(data, column, value)
+        data = with_partition(data, column, value)
         stored = to_stored(data, stored_schema(data.schema))
         if not delta.is_table(path) and delta.create(path, stored, partition_by=column):
             return 0
@@ -269,7 +270,7 @@ class EmbeddedStore:
         The answer waits in a table of the query's own connection, which spills to disk, and goes to the
         Delta table in batches. Rows are sorted by the key: the same month made twice is the same data.
         """
-        delta.check_partition_value(column, value)
+        check_partition_value(column, value)
         watch = self._watch(limits, is_cancelled)
         with self._prepared(sql, limits=watch.limits) as (connection, query):
             given = _columns(connection.sql(query))
@@ -368,14 +369,6 @@ def _exists(name: str) -> TableExists:
     return TableExists(
         f"there is a table {name!r} already: drop or replace it, or take another name", field="table"
     )
-
-
-def _with_partition(data: pa.Table, column: str, value: str) -> pa.Table:
-    if column not in data.column_names:
-        return data.append_column(column, pa.array([value] * data.num_rows, pa.string()))
-    if set(data.column(column).unique().to_pylist()) - {value}:
-        raise InvalidInput(f"the data holds other values of {column!r} than {value!r}", field=column)
-    return data
 
 
 def _select_from(snapshot: delta.Snapshot) -> str:
