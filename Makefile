@@ -7,12 +7,13 @@ export LD_LIBRARY_PATH := $(CURDIR)/$(VENV)/native:$(LD_LIBRARY_PATH)
 export PYTHONUNBUFFERED := 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help install install-dev demo run test check format screenshots messages clean
+.PHONY: help install install-dev demo run test chaos check format screenshots messages clean
 
 help:
 	@echo "make demo         install, make the demo bank, run its main job, serve the portal (Ctrl-C stops all)"
 	@echo "make run          the same without demo data"
 	@echo "make test         install and run all tests"
+	@echo "make chaos        kill writers of one table for a minute: nothing lost, nothing torn"
 	@echo "make check        ruff, mypy, import-linter, djlint, missing migrations"
 	@echo "make messages     collect the strings and compile the Korean ones (needs gettext)"
 	@echo "make screenshots  drive the demo in headless Chromium and write docs/img"
@@ -40,6 +41,9 @@ run: install
 
 test: install-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+chaos: install-dev
+	$(BIN)/python -m pytest -m chaos -s $(PYTEST_ARGS)
 
 check: install-dev
 	$(BIN)/ruff check .
