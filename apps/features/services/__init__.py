@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.features.services.check import CheckReport, check_sql
+from apps.features.services.definition import SAMPLE_YM
 from apps.features.services.draft import current_of, discard_draft, draft_of, save_draft
 from apps.features.services.dry_run import DryRun, what_would_change
 from apps.features.services.duplicates import Duplicates, find_duplicates
@@ -11,6 +12,7 @@ from apps.features.services.publish import create_feature_set, publish
 from apps.features.services.retire import Use, delete, deprecate, deprecate_feature, restore, uses_of
 
 __all__ = [
+    "SAMPLE_YM",
     "CheckReport",
     "DryRun",
     "Duplicates",

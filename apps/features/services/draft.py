@@ -140,6 +140,10 @@ def write_draft(actor: Any, text: DraftText, *, seen_at: datetime | None = None)
             if is_new and before is not None:
                 draft.timeless_tables = before.timeless_tables
             draft.entity, draft.entity_key = text.entity, text.entity_key
+            if not is_new and draft.sql_sha256 != text.values["sql_sha256"]:
+                # what was proved is proved of another query
+                draft.proofs.all().delete()
+                draft.proof, draft.proved_months = FeatureSet.Proof.UNPROVED, 0
             for field, value in text.values.items():
                 setattr(draft, field, value)
             draft.save()
@@ -156,14 +160,18 @@ def write_draft(actor: Any, text: DraftText, *, seen_at: datetime | None = None)
 
 
 def discard_draft(*, actor: Any, draft: FeatureSet) -> None:
-    """Throw a draft away. Nothing refers to one, so the row goes; the trail tells that it was there."""
+    """Throw a draft away; a draft that runs were started on stays as a deleted row, for their sake."""
     require(actor, "features.create")
     with transaction.atomic():
         row = FeatureSet.objects.select_for_update().filter(pk=draft.pk, status=_DRAFT).first()
         if row is None:
             raise Conflict(f"{draft} is no draft any more")
         record(actor, "feature_set.draft_discarded", row, version=row.version, sql_sha256=row.sql_sha256)
-        row.delete()
+        if row.pipelines.exists():
+            row.status = _DELETED
+            row.save()
+        else:
+            row.delete()
 
 
 def current_of(name: str) -> FeatureSet | None:
@@ -186,7 +194,7 @@ def _draft_of(name: str, actor: Any, seen_at: datetime | None) -> tuple[FeatureS
                 "what you typed is still here; open the draft beside it, then save again"
             )
         return draft, before
-    if before is None and rows.filter(status=_DELETED).exists():
+    if before is None and rows.filter(status=_DELETED, published_at__isnull=False).exists():
         raise DefinitionInvalid(
             f"there was a feature set {name}; its months and its trail keep the name: take another one",
             field="name",

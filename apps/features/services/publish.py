@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -47,12 +48,14 @@ def create_feature_set(
     tags: Sequence[str] | None = None,
     timeless_tables: Mapping[str, str] | None = None,
     acknowledge: str = "",
+    seen_at: datetime | None = None,
 ) -> FeatureSet:
     """Save a feature query and publish it in one; a new version where the name exists.
 
     The query is rendered for a sample month, guarded, and described by the engine without running.
     `features` says how to read its columns; columns that it leaves out are read by their engine type.
-    Raises AccessDenied, DefinitionInvalid, SqlRejected, UnknownParameter, QueryFailed, Conflict.
+    A draft of the name is taken over where `seen_at` says that the person was shown it, else it is in
+    the way. Raises AccessDenied, DefinitionInvalid, SqlRejected, UnknownParameter, QueryFailed, Conflict.
     """
     require(actor, "features.create")
     text = read_draft(
@@ -74,10 +77,10 @@ def create_feature_set(
         sql, store, entity_key=entity_key, given=given, timeless=declared, acknowledge=acknowledge
     )
     draft = draft_of(name)
-    if draft is not None:
+    if draft is not None and seen_at is None:
         raise Conflict(f"there is a draft {draft} of {draft.owner.username}: publish or discard it first")
     with transaction.atomic():
-        return _publish(actor, write_draft(actor, text), ready)
+        return _publish(actor, write_draft(actor, text, seen_at=seen_at), ready)
 
 
 def publish(*, actor: Any, store: OfflineStore, feature_set: FeatureSet, acknowledge: str = "") -> FeatureSet:
