@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 from django.utils.translation import gettext as _
 
 from apps.common.charting import Chart, Series, histogram_chart, month_chart, month_label
 from apps.features.models import Feature, FeatureProfile
+from mlopslib.dates import month_range
 
 
 def feature_charts(feature: Feature, profiles: Sequence[FeatureProfile]) -> list[Chart]:
@@ -24,16 +27,44 @@ def feature_charts(feature: Feature, profiles: Sequence[FeatureProfile]) -> list
     return charts
 
 
+class _Months:
+    """Every month from the first profile to the last: a month that was not measured is a gap."""
+
+    def __init__(self, profiles: Sequence[FeatureProfile]) -> None:
+        self.months = month_range(profiles[0].base_ym, profiles[-1].base_ym)
+        self._by_month = {profile.base_ym: profile for profile in profiles}
+
+    def values(self, read: Callable[[FeatureProfile], Any]) -> list[Any]:
+        found = (self._by_month.get(month) for month in self.months)
+        return [None if profile is None else read(profile) for profile in found]
+
+
 def psi_chart(profiles: Sequence[FeatureProfile]) -> Chart:
+    """PSI by month with what two samples of these sizes give when nothing has moved."""
+    axis = _Months(profiles)
     reference = next((p.histogram.get("reference_ym") for p in profiles if p.histogram), "")
-    return month_chart(
+    psi = axis.values(lambda p: p.psi)
+    high = axis.values(lambda p: p.psi_high)
+    q_values = axis.values(lambda p: p.psi_q)
+    measured = any(value is not None for value in high)
+    series = [Series("PSI", psi)]
+    if measured:
+        low = [None if value is None else 0.0 for value in high]
+        series.insert(0, Series(_("no change, 95 %"), high, "quiet", low, high))
+    chart = month_chart(
         "psi",
         _("PSI"),
         _("against %(month)s, by month") % {"month": month_label(reference or profiles[0].base_ym)},
-        [p.base_ym for p in profiles],
-        [Series("PSI", [p.psi for p in profiles])],
+        axis.months,
+        series,
         psi_bands=True,
+        note=_("The grey band is where 95 of 100 months lie when nothing has moved.") if measured else "",
     )
+    if not measured:
+        return chart
+    head = [_("Month"), "PSI", _("no change, 95 %"), _("q-value")]
+    rows = zip(map(month_label, axis.months), psi, high, q_values, strict=True)
+    return replace(chart, head=head, rows=[list(row) for row in rows])
 
 
 def distribution_chart(profiles: Sequence[FeatureProfile]) -> Chart | None:
@@ -58,12 +89,13 @@ def distribution_chart(profiles: Sequence[FeatureProfile]) -> Chart | None:
 
 
 def missing_chart(profiles: Sequence[FeatureProfile]) -> Chart:
+    axis = _Months(profiles)
     return month_chart(
         "missing",
         _("Missing"),
         _("share of rows, by month"),
-        [p.base_ym for p in profiles],
-        [Series(_("Missing"), [p.missing / p.rows if p.rows else None for p in profiles])],
+        axis.months,
+        [Series(_("Missing"), axis.values(lambda p: p.missing_share))],
         percent=True,
         from_zero=True,
         digits=4,
@@ -71,22 +103,24 @@ def missing_chart(profiles: Sequence[FeatureProfile]) -> Chart:
 
 
 def mean_chart(profiles: Sequence[FeatureProfile]) -> Chart:
+    axis = _Months(profiles)
     return month_chart(
         "mean",
         _("Mean"),
         _("by month"),
-        [p.base_ym for p in profiles],
-        [Series(_("Mean"), [p.mean for p in profiles])],
+        axis.months,
+        [Series(_("Mean"), axis.values(lambda p: p.mean))],
     )
 
 
 def distinct_chart(profiles: Sequence[FeatureProfile]) -> Chart:
+    axis = _Months(profiles)
     return month_chart(
         "distinct",
         _("Distinct values"),
         _("by month"),
-        [p.base_ym for p in profiles],
-        [Series(_("Distinct values"), [p.distinct for p in profiles])],
+        axis.months,
+        [Series(_("Distinct values"), axis.values(lambda p: p.distinct))],
         digits=0,
         from_zero=True,
     )

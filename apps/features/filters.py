@@ -10,7 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.common.charting import PSI_ACT, PSI_WATCH
 from apps.common.filters import AnyOfFilter, StableOrderingFilter
+from apps.features.facts import facts_of
 from apps.features.models import Feature, FeatureSet
+from apps.features.search import search
 
 DRIFT = [
     ("stable", _("stable < 0.10")),
@@ -26,14 +28,44 @@ DRIFT_CONDITIONS: dict[str, Q] = {
     "none": Q(latest_psi__isnull=True),
 }
 
+FRESHNESS = [
+    ("on_schedule", _("on schedule")),
+    ("late", _("late")),
+    ("not_scheduled", _("not scheduled")),
+]
+
+STATUS = [
+    ("PUBLISHED", _("published")),
+    ("DEPRECATED", _("deprecated")),
+    ("DRAFT", _("draft")),
+]
+
+DTYPES = [
+    (Feature.Dtype.NUMERIC.value, _("number")),
+    (Feature.Dtype.CATEGORY.value, _("category")),
+]
+
+#: lists of the catalog that stand ready under a tab
+TABS = [
+    ("mine", _("Mine")),
+    ("drifting", _("Drifting")),
+    ("late", _("Late")),
+    ("unused", _("Unused by any model")),
+]
+
 
 class FeatureFilter(django_filters.FilterSet):
-    q = django_filters.CharFilter(method="search", label=_("Name, description, set or owner"))
+    q = django_filters.CharFilter(method="search", label=_("Name, column, description, SQL, tag or owner"))
+    tab = django_filters.ChoiceFilter(choices=TABS, method="by_tab")
     domain = AnyOfFilter(field_name="feature_set__domain")
+    tag = AnyOfFilter(method="by_tag")
     entity = AnyOfFilter(field_name="feature_set__entity")
+    owner = AnyOfFilter(field_name="feature_set__owner__username")
     feature_set = django_filters.CharFilter(field_name="feature_set__name")
-    dtype = django_filters.MultipleChoiceFilter(choices=Feature.Dtype.choices)
+    dtype = django_filters.MultipleChoiceFilter(choices=DTYPES)
     drift = django_filters.MultipleChoiceFilter(choices=DRIFT, method="by_drift")
+    freshness = django_filters.MultipleChoiceFilter(choices=FRESHNESS, method="by_freshness")
+    status = django_filters.MultipleChoiceFilter(choices=STATUS, field_name="feature_set__status")
     sort = StableOrderingFilter(
         fields=[
             ("name", "name"),
@@ -47,20 +79,54 @@ class FeatureFilter(django_filters.FilterSet):
 
     class Meta:
         model = Feature
-        fields = ["q", "domain", "entity", "feature_set", "dtype", "drift"]
+        fields = [
+            "q",
+            "tab",
+            "domain",
+            "tag",
+            "entity",
+            "owner",
+            "feature_set",
+            "dtype",
+            "drift",
+            "freshness",
+            "status",
+        ]
 
     def search(self, queryset: QuerySet[Feature], name: str, value: str) -> QuerySet[Feature]:
-        return queryset.filter(
-            Q(name__icontains=value)
-            | Q(description__icontains=value)
-            | Q(feature_set__name__icontains=value)
-            | Q(feature_set__owner__username__icontains=value)
-        )
+        return search(queryset, value)
+
+    def by_tab(self, queryset: QuerySet[Feature], name: str, value: str) -> QuerySet[Feature]:
+        facts = facts_of(self.request)
+        if value == "mine":
+            return queryset.filter(feature_set__owner=getattr(self.request, "user", None))
+        if value == "drifting":
+            return queryset.filter(latest_psi__gte=PSI_WATCH)
+        if value == "late":
+            return queryset.filter(feature_set__in=list(facts.freshness.late))
+        return queryset.exclude(pk__in=facts.used_ids)
+
+    def by_tag(self, queryset: QuerySet[Feature], name: str, value: list[str]) -> QuerySet[Feature]:
+        if not value:
+            return queryset
+        through = FeatureSet.tags.through.objects.filter(tag__name__in=value)
+        return queryset.filter(feature_set__in=through.values("featureset_id"))
 
     def by_drift(self, queryset: QuerySet[Feature], name: str, value: list[str]) -> QuerySet[Feature]:
         condition = Q()
         for band in value:
             condition |= DRIFT_CONDITIONS[band]
+        return queryset.filter(condition)
+
+    def by_freshness(self, queryset: QuerySet[Feature], name: str, value: list[str]) -> QuerySet[Feature]:
+        known = facts_of(self.request).freshness
+        condition = Q()
+        if "late" in value:
+            condition |= Q(feature_set__in=list(known.late))
+        if "on_schedule" in value:
+            condition |= Q(feature_set__in=[pk for pk in known.scheduled if pk not in known.late])
+        if "not_scheduled" in value:
+            condition |= ~Q(feature_set__in=list(known.scheduled))
         return queryset.filter(condition)
 
 

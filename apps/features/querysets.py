@@ -28,6 +28,10 @@ class FeatureSetQuerySet(models.QuerySet):
         """Everything but what was deleted."""
         return self.exclude(status="DELETED")
 
+    def in_catalog(self) -> FeatureSetQuerySet:
+        """What the catalog lists: the current version of each set, and every draft."""
+        return self.filter(Q(is_current=True) | Q(status="DRAFT"))
+
     def with_owner(self) -> FeatureSetQuerySet:
         return self.select_related("owner")
 
@@ -36,6 +40,13 @@ class FeatureQuerySet(models.QuerySet):
     def current(self) -> FeatureQuerySet:
         """Columns of the newest version of each feature set."""
         return self.filter(feature_set__is_current=True)
+
+    def in_catalog(self) -> FeatureQuerySet:
+        """Columns of the current version of each set, and of every draft."""
+        from apps.features.models import FeatureSet
+
+        # a set of keys, not a join: the sets are few and the condition on them is an OR
+        return self.filter(feature_set__in=FeatureSet.objects.in_catalog().order_by().values("pk"))
 
     def with_set(self) -> FeatureQuerySet:
         return self.select_related("feature_set", "feature_set__owner")

@@ -73,7 +73,7 @@
     const typing = event.target.closest("input, textarea, select, [contenteditable]");
     if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
       event.preventDefault();
-      const box = document.querySelector("[data-search]");
+      const box = document.querySelector("#content [data-search]") || document.querySelector("[data-search]");
       if (box) { box.focus(); box.select(); }
     } else if (event.key === "Escape") {
       if (document.body.classList.contains("nav-open")) setMenu(false);

@@ -88,7 +88,7 @@ def test_the_second_page_keeps_the_filter(bank, client_as):
 
 def test_csv_holds_the_current_filter_and_no_formula(bank, client_as):
     Feature.objects.filter(name="bal_avg_3m").update(description="=cmd|' /C calc'!A0")
-    response = client_as("viewer").get("/features/?q=bal_&format=csv")
+    response = client_as("viewer").get("/features/?feature_set=cust_balance&dtype=numeric&format=csv")
     rows = list(csv.DictReader(io.StringIO(response.content.decode("utf-8-sig"))))
     assert {row["feature"] for row in rows} == {"bal_avg_3m", "bal_min_1m"}
     assert next(r for r in rows if r["feature"] == "bal_avg_3m")["description"].startswith("'=")

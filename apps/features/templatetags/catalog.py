@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from django import template
 from django.urls import NoReverseMatch, reverse
+from django.utils.html import escape, format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from apps.features.models import FeatureSet
+from apps.features.models import Feature, FeatureSet
+from apps.features.search import words_of
 
 register = template.Library()
 
@@ -46,3 +50,33 @@ def set_tabs(feature_set: FeatureSet, here: str) -> dict[str, Any]:
             continue
         tabs.append(Tab(str(label), f"{href}?{urlencode(query)}" if query else href, name == here))
     return {"tabs": tabs}
+
+
+@register.simple_tag
+def feature_url(feature: Feature) -> str:
+    """The page of a feature in its own version: a draft's or an older one's address names it."""
+    held = feature.feature_set
+    return f"{feature.get_absolute_url()}{'' if held.is_current else f'?version={held.version}'}"
+
+
+@register.simple_tag
+def set_url(feature_set: FeatureSet) -> str:
+    """The page of exactly this version."""
+    address = feature_set.get_absolute_url()
+    return address if feature_set.is_current else f"{address}?version={feature_set.version}"
+
+
+@register.simple_tag
+def marked(text: str, words: str) -> SafeString:
+    """`text` with the words of a search marked in it."""
+    found = words_of(words)
+    if not found:
+        return escape(text)
+    pattern = re.compile(
+        "|".join(re.escape(word) for word in sorted(found, key=len, reverse=True)), re.IGNORECASE
+    )
+    parts, end = [], 0
+    for match in pattern.finditer(text):
+        parts.append(format_html("{}<mark>{}</mark>", text[end : match.start()], match.group()))
+        end = match.end()
+    return format_html("{}{}", format_html_join("", "{}", ((part,) for part in parts)), text[end:])
