@@ -90,11 +90,13 @@ def information_chart(target: Mapping[str, Any]) -> Chart:
 
 
 def auc_chart(target: Mapping[str, Any]) -> Chart:
-    rows = ranked(target, "auc")[:MOST_BARS]
+    rows = [row for row in target["features"] if row.get("auc") is not None]
+    # below 0.5 a feature ranks the other way round, and tells as much
+    rows = sorted(rows, key=lambda row: abs(row["auc"] - 0.5), reverse=True)[:MOST_BARS]
     return ranking_chart(
         "univariate-auc",
         _("AUC of each feature alone"),
-        _("with its interval of 95 percent; the line is 0.5, which tells nothing"),
+        _("of the numeric features, with its interval of 95 percent; the line at 0.5 tells nothing"),
         [row["name"] for row in rows],
         [row["auc"] for row in rows],
         label_head=_("Feature"),

@@ -82,6 +82,13 @@ class RunDetailSerializer(RunSerializer):
         read_only_fields = fields
 
 
+class TargetSerializer(StrictFields):
+    """A target for EDA: a query that gives the entity key and a column `target` of 0 and 1."""
+
+    label = serializers.CharField(max_length=120)
+    sql = serializers.CharField(max_length=100_000, trim_whitespace=False)
+
+
 class ParamsSerializer(StrictFields):
     """What a template may be told beside its base month."""
 
@@ -94,6 +101,13 @@ class ParamsSerializer(StrictFields):
     version = serializers.IntegerField(
         min_value=1, required=False, help_text="Monitoring: a version's number; the champion without it."
     )
+    months = serializers.ListField(
+        child=serializers.CharField(max_length=6),
+        required=False,
+        max_length=36,
+        help_text="Leak proof: the base months; the base month and the two before without it.",
+    )
+    target = TargetSerializer(required=False, help_text="EDA: what the features are held against.")
 
 
 class NewRunSerializer(StrictFields):
