@@ -12,7 +12,15 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
-from mlopslib.errors import AccessDenied, ArtifactMissing, Conflict, GijunError, TableNotFound
+from mlopslib.errors import (
+    AccessDenied,
+    ArtifactMissing,
+    Conflict,
+    GijunError,
+    NotOnline,
+    OnlineStoreError,
+    TableNotFound,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +29,8 @@ _STATUS: list[tuple[type[GijunError], int]] = [
     (Conflict, 409),
     (ArtifactMissing, 404),
     (TableNotFound, 422),
+    (NotOnline, 422),
+    (OnlineStoreError, 503),
 ]
 
 

@@ -62,4 +62,5 @@ _MEANINGS = {
     409: "Somebody else was first, or the state does not allow it.",
     413: "The body is too large.",
     422: "A value is wrong; `field` names it.",
+    503: "A part of the system is away: try again.",
 }
