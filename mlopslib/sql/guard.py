@@ -63,7 +63,7 @@ def guard_select(sql: str, *, tables: Collection[str] | None = None) -> exp.Quer
     query = _parse(sql)
     for node in query.walk():
         _check_node(node)
-    for table in _tables(query):
+    for table in table_nodes(query):
         _check_table(table, tables)
     return query
 
@@ -77,7 +77,7 @@ def tables_in(sql: str | exp.Query) -> list[str]:
     ['cust', 'txn']
     """
     query = guard_select(sql) if isinstance(sql, str) else sql
-    return sorted({_full_name(table) for table in _tables(query)})
+    return sorted({_full_name(table) for table in table_nodes(query)})
 
 
 def to_duckdb(sql: str | exp.Query) -> str:
@@ -215,7 +215,7 @@ def _check_substring(node: exp.Substring) -> None:
         raise SqlRejected("SUBSTR of a time is not supported: use FROM_TIMESTAMP(ts, 'yyyyMM')", field="sql")
 
 
-def _tables(query: exp.Query) -> Iterator[exp.Table]:
+def table_nodes(query: exp.Query) -> Iterator[exp.Table]:
     """Every table that is not the name of a WITH query in whose reach it stands."""
     for table in query.find_all(exp.Table, bfs=False):
         if not _is_cte(table):
