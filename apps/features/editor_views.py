@@ -11,6 +11,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -58,7 +59,7 @@ def _editor(request: HttpRequest, source: FeatureSet | None) -> HttpResponse:
             return _save(request, form)
         except GijunError as error:
             form.show(error)
-    base_ym = _usual_month(source)
+    base_ym = usual_month(source)
     context = {
         "form": form,
         "feature_set": source,
@@ -181,7 +182,7 @@ def cancel(request: HttpRequest, pk: uuid.UUID) -> JsonResponse:
 def parameters(request: HttpRequest) -> HttpResponse:
     """The palette for another base month."""
     access.require(request.user, "features.create")
-    base_ym = _month(request.GET.get("base_ym", "")) or _usual_month(None)
+    base_ym = _month(request.GET.get("base_ym", "")) or usual_month(None)
     return render(request, "features/editor/_parameters.html", {"base_ym": base_ym, **_palette(base_ym)})
 
 
@@ -242,12 +243,12 @@ def _palette(base_ym: str) -> dict[str, Any]:
     return {"parameters": [(name, dates[name]) for name in [*now, *back]]}
 
 
-def _usual_month(source: FeatureSet | None) -> str:
-    """The newest month that stands in the store for the set, else for any set, else a fixed one."""
+def usual_month(source: FeatureSet | None) -> str:
+    """The newest month that stands in the store for the set, else for any set, else the month before this."""
     rows = Materialisation.objects.order_by("-base_ym").values_list("base_ym", flat=True)
     own = rows.filter(feature_set__name=source.name).first() if source else None
     found = own or rows.first()
-    return str(found) if found else add_months(services.SAMPLE_YM, 0)
+    return str(found) if found else add_months(f"{timezone.localdate():%Y%m}", -1)
 
 
 def _month(text: str) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from apps.common import access
+from apps.features.editor_views import usual_month
 from apps.features.models import FeatureSet, LeakProof
-from apps.features.services import SAMPLE_YM
 from apps.features.services.leak_check import LeakCheck, check_leaks
 from apps.features.timeline import Timeline, timeline_of
 from apps.features.views import feature_set_of
@@ -35,7 +33,7 @@ def proof(request: HttpRequest, name: str) -> HttpResponse:
         # a leak is what a person came for
         shown = next((item for item in proofs if item.outcome == LeakProof.Outcome.LEAK), None)
         shown = shown or (proofs[0] if proofs else None)
-    base_ym = asked or (shown.base_ym if shown else (months[0] if months else SAMPLE_YM))
+    base_ym = asked or (shown.base_ym if shown else usual_month(row))
     leaks = None if shown is not None and shown.bounds else _static(row, base_ym)
     context = {
         "feature_set": row,
@@ -82,12 +80,3 @@ def _asked(text: str) -> str:
         return validate_ym(text.replace("-", ""))
     except GijunError:
         return ""
-
-
-def proof_months(feature_set: FeatureSet) -> list[dict[str, Any]]:
-    """The proofs as the API tells them, oldest first."""
-    return list(
-        feature_set.proofs.order_by("base_ym").values(
-            "base_ym", "outcome", "sentence", "poisoned", "differences", "bounds", "created_at"
-        )
-    )

@@ -12,12 +12,12 @@ from django.utils.translation import gettext as _
 from apps.common.charting import month_label
 from mlopslib.dates import add_months, date_params, last_day
 
-#: width of the drawing, in its own units
-WIDTH = 1000
+#: the drawing is as wide as its place: every position is a share of it, in percent
+WIDTH = 100
 #: months drawn to the left and right of what is read, at least
 _LEFT, _RIGHT = 1, 2
 #: room at an end for the arrow of a range that has none
-_ARROW = 14
+_ARROW = 0.8
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Line:
-    """One source: its bar in the drawing's units, and the same in words."""
+    """One source: its bar in the drawing's units (percent), and the same in words."""
 
     table: str
     column: str
@@ -63,7 +63,6 @@ class Timeline:
     base_dt: str
     ticks: list[Tick]
     lines: list[Line]
-    width: int = WIDTH
 
 
 def timeline_of(bounds: Iterable[Any], base_ym: str) -> Timeline:
@@ -77,7 +76,7 @@ def timeline_of(bounds: Iterable[Any], base_ym: str) -> Timeline:
 
     def at(day: str, *, end: bool = False) -> float:
         """Where a day begins, or ends."""
-        return round((_ordinal(day) + end - low) * scale, 1)
+        return round((_ordinal(day) + end - low) * scale, 2)
 
     base_x = at(base, end=True)
     return Timeline(
@@ -103,14 +102,14 @@ def _line(item: Mapping[str, Any], base_x: float, at: Any) -> Line:
         return Line(**common)
     x = at(low) if low else float(_ARROW)
     right = at(high, end=True) if high else float(WIDTH - _ARROW)
-    right = max(right, x + 3)
+    right = max(right, x + 0.4)
     after = max(x, base_x)
     return Line(
         **common,
         x=x,
-        width=round(right - x, 1),
+        width=round(right - x, 2),
         after_x=after if right > base_x + 0.05 else None,
-        after_width=round(max(right - after, 0.0), 1),
+        after_width=round(max(right - after, 0.0), 2),
         open_left=not low,
         open_right=not high,
     )
@@ -132,13 +131,13 @@ def _words(status: str, low: str | None, high: str | None) -> str:
 
 
 def _ticks(first: str, last: str, at: Any) -> list[Tick]:
-    """A mark at the first of each month; names at no more than eight of them."""
+    """A mark at the first of each month; names at no more than six of them."""
     months = []
     ym = first
     while ym <= last:
         months.append(ym)
         ym = add_months(ym, 1)
-    step = max(1, -(-len(months) // 8))
+    step = max(1, -(-len(months) // 6))
     return [
         Tick(at(f"{ym}01"), month_label(ym) if index % step == 0 else "") for index, ym in enumerate(months)
     ]

@@ -31,7 +31,7 @@ _FUNCTION = re.compile(r"\bfunction ([A-Z_][A-Z0-9_]*)\b|^([A-Z_]{3,}) ")
 class Finding:
     """One thing that is wrong, or worth knowing."""
 
-    #: "error" refuses publishing; "warning" does not
+    #: "error" refuses publishing; "warning" and "ok" do not
     level: str
     text: str
     #: which input it is about
@@ -138,7 +138,7 @@ def _parameters(sql: str, dates: Mapping[str, str]) -> list[Finding]:
         try:
             render_sql(f"{{{name}}}", dates)
         except GijunError as error:
-            findings.append(Finding("error", error.message, line=_line_of(sql, name)))
+            findings.append(_finding(error, sql))
     return findings
 
 
@@ -235,6 +235,16 @@ def _leaks(leaks: LeakCheck, sql: str) -> list[Finding]:
             level = "error" if source.status == "after_base" else "warning"
             text = f"{source.table}: {source.reason}"
             findings.append(Finding(level, text, field="leaks", line=_line_of(sql, source.table)))
+    findings += [
+        Finding(
+            "warning",
+            _("%(column)s is a label by its name: it is known only after its row's date.")
+            % {"column": label},
+            field="leaks",
+            line=_line_of(sql, label),
+        )
+        for label in leaks.labels
+    ]
     return findings
 
 
@@ -244,7 +254,7 @@ def _twins(sql: str, name: str) -> list[Finding]:
         same = FeatureSet.objects.current().filter(sql_fingerprint=fingerprint(sql))
         return [
             Finding(
-                "warning",
+                "ok" if row.name == name else "warning",
                 _("This says the same as the current %(set)s: publishing it changes no value.")
                 % {"set": str(row)}
                 if row.name == name

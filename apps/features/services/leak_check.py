@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from apps.features.services.schemas import schema_of
 from mlopslib.dates import date_params
 from mlopslib.errors import GijunError
 from mlopslib.offline.base import OfflineStore
 from mlopslib.sql import render_sql, tables_in
+from mlopslib.sql.leaks import SourceBounds, check_static
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,9 @@ class LeakCheck:
     #: None where the query is beyond what the check can follow; `sentence` says so
     is_clean: bool | None
     sentence: str
-    sources: list[Any] = field(default_factory=list)
+    sources: list[SourceBounds] = field(default_factory=list)
+    #: columns whose names say that they look ahead, as table.column
+    labels: list[str] = field(default_factory=list)
 
     @property
     def after_tables(self) -> list[str]:
@@ -33,6 +35,11 @@ class LeakCheck:
     @property
     def undated_tables(self) -> list[str]:
         return self._tables("no_date_column")
+
+    @property
+    def doubtful(self) -> list[str]:
+        """What a person has to answer for before it is published: sources without an end, labels."""
+        return [*self.open_tables, *self.labels]
 
     @property
     def sentence_after(self) -> str:
@@ -50,12 +57,9 @@ class LeakCheck:
 def check_leaks(sql: str, base_ym: str, *, store: OfflineStore, timeless: Mapping[str, str]) -> LeakCheck:
     """The static leak check of an unrendered query against the tables of the store."""
     try:
-        from mlopslib.sql.leaks import check_static
-    except ImportError:
-        return LeakCheck(None, "")
-    try:
         tables = tables_in(render_sql(sql, date_params(base_ym)))
         verdict = check_static(sql, base_ym, schema=schema_of(store, tables), timeless=timeless)
     except GijunError as error:
         return LeakCheck(None, error.message)
-    return LeakCheck(verdict.is_clean, verdict.sentence, list(verdict.sources))
+    labels = [f"{table}.{column}" for table, column in verdict.labels]
+    return LeakCheck(verdict.is_clean, verdict.sentence, list(verdict.sources), labels)

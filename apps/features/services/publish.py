@@ -88,7 +88,7 @@ def publish(*, actor: Any, store: OfflineStore, feature_set: FeatureSet, acknowl
 
     A source that is read up to a day after the base date is refused. A source with a date column and
     no upper bound is refused too, unless it is declared timeless or `acknowledge` says why it does no
-    harm; the reason goes into the trail.
+    harm; so is a column whose name says that it looks ahead. The reason goes into the trail.
     Raises AccessDenied, Conflict (no draft any more, or somebody else was first), DefinitionInvalid,
     SqlRejected, UnknownParameter, QueryFailed.
     """
@@ -121,8 +121,8 @@ class _Ready:
     schema: Schema
     specs: list[FeatureSpec]
     engine_types: dict[str, str]
-    open_tables: list[str]
-    #: why the open tables do no harm
+    doubtful: list[str]
+    #: why what is doubtful does no harm
     reason: str
 
 
@@ -147,7 +147,7 @@ def _prepare(
         schema=schema_of(store, tables),
         specs=specs,
         engine_types={column.name: column.type for column in understood.columns},
-        open_tables=leaks.open_tables,
+        doubtful=leaks.doubtful,
         reason=reason,
     )
 
@@ -175,7 +175,7 @@ def _publish(actor: Any, draft: FeatureSet, ready: _Ready) -> FeatureSet:
             if row.timeless_tables:
                 told["timeless_tables"] = row.timeless_tables
             if ready.reason:
-                told |= {"open_tables": ready.open_tables, "acknowledged": ready.reason}
+                told |= {"doubtful": ready.doubtful, "acknowledged": ready.reason}
             record(
                 actor,
                 "feature_set.published",
@@ -212,6 +212,12 @@ def _check_leaks(leaks: LeakCheck, acknowledge: str) -> str:
     reason = " ".join(acknowledge.split())
     if len(reason) > 300:
         raise InvalidInput("the reason has 300 characters at most", field="acknowledge")
+    if leaks.labels and not reason:
+        raise DefinitionInvalid(
+            f"{', '.join(leaks.labels)}: a column of this name is known only after its row's date. Leave it "
+            "out, or say why it does no harm",
+            field="acknowledge",
+        )
     if leaks.open_tables and not reason:
         raise DefinitionInvalid(
             f"{', '.join(leaks.open_tables)}: read without an end date, so rows after the base date come in. "
@@ -219,7 +225,7 @@ def _check_leaks(leaks: LeakCheck, acknowledge: str) -> str:
             "no harm",
             field="acknowledge",
         )
-    return reason if leaks.open_tables else ""
+    return reason if leaks.doubtful else ""
 
 
 def _store_sources(row: FeatureSet, schema: Schema) -> None:
