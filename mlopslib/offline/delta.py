@@ -30,6 +30,8 @@ _KEEP_HISTORY = {
 _READABLE_FEATURES = {"timestampNtz"}
 _ATTEMPTS = 40
 _STAMP = "gijun_write"
+#: commits in which a stamp is looked for before the whole history is
+_NEWEST = 50
 
 
 @dataclass(frozen=True)
@@ -142,22 +144,36 @@ def commit(path: Path, make_data: Callable[[], Rows], **options: Any) -> int:
         try:
             write_deltalake(str(path), make_data(), commit_properties=properties, **options)
             return _version_of(path, stamp)
-        except CommitFailedError:
+        except (DeltaError, OSError) as error:
+            # an error may come after the commit, as when a checkpoint fails: the log knows, and a second
+            # attempt, or a caller's own, must not write the rows twice
+            version = _stamped(path, stamp)
+            if version is not None:
+                return version
+            if not isinstance(error, CommitFailedError):
+                raise OfflineStoreError(f"table {path.name!r} could not be written: {error}") from error
             # random waits, so that two losers do not meet again
             time.sleep(random.uniform(0.005, 0.05) * min(attempt, 10))  # noqa: S311
-        except DeltaError as error:
-            raise OfflineStoreError(f"table {path.name!r} could not be written: {error}") from error
     raise OfflineStoreError(
         f"table {path.name!r} was changed by others at every one of {_ATTEMPTS} attempts: try again"
     )
 
 
 def _version_of(path: Path, stamp: str) -> int:
+    version = _stamped(path, stamp)
+    if version is None:
+        raise OfflineStoreError(f"the commit to table {path.name!r} is not in its history")
+    return version
+
+
+def _stamped(path: Path, stamp: str) -> int | None:
+    """The version that a commit made, where it did; it is among the newest."""
     table = DeltaTable(str(path))
-    for entry in table.history():
-        if entry.get(_STAMP) == stamp:
-            return int(entry["version"])
-    raise OfflineStoreError(f"the commit to table {path.name!r} is not in its history")
+    for newest in (_NEWEST, None):
+        for entry in table.history(newest):
+            if entry.get(_STAMP) == stamp:
+                return int(entry["version"])
+    return None
 
 
 def sweep(root: Path, *, older_than_seconds: float = 24 * 3600) -> None:

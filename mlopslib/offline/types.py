@@ -11,8 +11,9 @@ Decimal                   DECIMAL(p, s) as it is; from Python objects DECIMAL(18
 bool                      BOOLEAN
 date                      DATE
 datetime, any unit        TIMESTAMP in microseconds, without a zone; digits below a
-                          microsecond and time zones are refused, not dropped
-text, categories of text  STRING, byte for byte
+                          microsecond, time zones and years before 1400 (Impala's first) or
+                          after 9999 are refused, not changed
+text, categories of text  STRING, byte for byte, U+0000 too
 only missing values       STRING, or the table's own type where the table exists
 anything else             refused, with the column's name
 ========================  ==============================================================
@@ -20,7 +21,7 @@ anything else             refused, with the column's name
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -28,26 +29,15 @@ import pyarrow.compute as pc
 
 from mlopslib.definition import check_identifier
 from mlopslib.errors import ColumnMismatch, InputTypeException, InvalidInput
+from mlopslib.offline.frames import series_to_arrow
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_OBJECT_KINDS = frozenset(
-    {
-        "string",
-        "integer",
-        "floating",
-        "mixed-integer-float",
-        "decimal",
-        "date",
-        "datetime",
-        "datetime64",
-        "boolean",
-        "empty",
-    }
-)
 _WIDE_DECIMAL = 38
-_USUAL_DECIMAL = 18
+#: the years that every engine reads: Impala's TIMESTAMP starts in 1400
+_FIRST_TIME, _LAST_TIME = datetime(1400, 1, 1), datetime(9999, 12, 31, 23, 59, 59)
+_FIRST_DATE, _LAST_DATE = date(1, 1, 1), date(9999, 12, 31)
 
 
 def frame_to_arrow(frame: pd.DataFrame) -> pa.Table:
@@ -63,7 +53,7 @@ def frame_to_arrow(frame: pd.DataFrame) -> pa.Table:
             f"a pandas DataFrame is needed, this is a {type(frame).__name__}", field="pandas_df"
         )
     check_names([str(name) if isinstance(name, str) else repr(name) for name in frame.columns])
-    arrays = [_series_to_arrow(name, frame[name]) for name in frame.columns]
+    arrays = [series_to_arrow(name, frame[name]) for name in frame.columns]
     return pa.table(arrays, names=list(frame.columns))
 
 
@@ -76,34 +66,6 @@ def check_names(names: list[str]) -> None:
         seen.add(check_identifier(name, field=name))
     if not names:
         raise ColumnMismatch("there is no column: a table needs at least one")
-
-
-def _series_to_arrow(name: str, series: pd.Series) -> pa.Array:
-    import pandas as pd
-
-    if series.dtype == object:
-        kind = pd.api.types.infer_dtype(series, skipna=True)
-        # a datetime is a date to Python; as a DATE it would lose its time
-        if kind == "date" and any(isinstance(value, datetime) for value in series.dropna()):
-            kind = "mixed dates and datetimes"
-        if kind not in _OBJECT_KINDS:
-            raise InvalidInput(
-                f"column {name!r} holds values of kind {kind!r}: "
-                "make it one of text, numbers, Decimal, dates, datetimes or booleans",
-                field=name,
-            )
-    try:
-        array = pa.array(series, from_pandas=True)
-    except (pa.ArrowException, OverflowError) as error:
-        raise InvalidInput(f"column {name!r} has no single type: {_first_line(error)}", field=name) from error
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-    if series.dtype == object and pa.types.is_decimal(array.type):
-        # the frame shows only the digits of this batch; the next one may have more
-        digits = max(array.type.precision, array.type.scale)
-        wide = _USUAL_DECIMAL if digits <= _USUAL_DECIMAL else _WIDE_DECIMAL
-        return array.cast(pa.decimal128(wide, array.type.scale))
-    return array
 
 
 def stored_type(name: str, given: pa.DataType) -> pa.DataType:
@@ -170,6 +132,8 @@ def _to_column(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
     given, wanted = column.type, field.type
     if pa.types.is_floating(given):
         column = nan_to_null(column)
+    if pa.types.is_date(given) or pa.types.is_timestamp(given):
+        _check_years(column, field.name)
     if given == wanted:
         return column
     if not _may_become(stored_type(field.name, given), wanted, all_missing=column.null_count == len(column)):
@@ -183,9 +147,26 @@ def _to_column(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
             return pa.chunked_array([pa.nulls(len(column), wanted)])
         return column.cast(wanted)
     except pa.ArrowInvalid as error:
+        below = ": round it first, as in series.dt.floor('us')" if pa.types.is_timestamp(wanted) else ""
         raise ColumnMismatch(
-            f"column {field.name!r} would lose digits as {wanted}: {_first_line(error)}", field=field.name
+            f"column {field.name!r} would lose digits as {wanted}{below}: {_first_line(error)}",
+            field=field.name,
         ) from error
+
+
+def _check_years(column: pa.ChunkedArray, name: str) -> None:
+    """Raise InvalidInput for a day or a time that not every engine can read."""
+    if column.null_count == len(column):
+        return
+    is_date = pa.types.is_date(column.type)
+    unit = pa.date32() if is_date else pa.timestamp("s")
+    first, last = (_FIRST_DATE, _LAST_DATE) if is_date else (_FIRST_TIME, _LAST_TIME)
+    ends = pc.min_max(column.cast(unit, safe=False))
+    if ends["min"].value < pa.scalar(first, unit).value or ends["max"].value > pa.scalar(last, unit).value:
+        what = "date" if is_date else "time"
+        raise InvalidInput(
+            f"column {name!r} holds a {what} outside the years {first.year} to {last.year}", field=name
+        )
 
 
 def nan_to_null(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -3,6 +3,7 @@ from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from mlopslib.errors import ColumnMismatch, DefinitionInvalid, InputTypeException, InvalidInput, TableNotFound
@@ -18,6 +19,8 @@ HOSTILE = [
     "?",
     "{base_ym}",
     "한글",
+    "🙂 👩‍👩‍👧",
+    "nul\0nul",
     "",
     " x ",
     "007",
@@ -159,22 +162,75 @@ def test_nan_is_missing(store: EmbeddedStore) -> None:
 @pytest.mark.parametrize(
     ("values", "word"),
     [
-        (["a", 1], "mixed"),
-        ([1, "a", 2.5], "mixed"),
-        ([b"raw"], "bytes"),
-        ([[1, 2]], "mixed"),
-        ([dt.date(2022, 1, 1), dt.datetime(2022, 1, 1)], "date"),
-        ([dt.timedelta(1)], "duration"),
+        (["a", 1], r"'a' mixes text \(row 0\) and whole numbers \(row 1\)"),
+        ([None, 1, "a", 2.5], r"whole numbers \(row 1\) and text \(row 2\)"),
+        ([True, 1], r"booleans \(row 0\) and whole numbers"),
+        ([Decimal("1.5"), 2], r"Decimals \(row 0\) and whole numbers"),
+        ([Decimal("1.5"), 2.5], r"Decimals \(row 0\) and floats"),
+        ([dt.date(2022, 1, 1), dt.datetime(2022, 1, 1)], r"dates \(row 0\) and datetimes"),
+        ([b"raw"], r"values of type bytes \(row 0\), which a table does not"),
+        ([None, [1, 2]], r"lists \(row 1\)"),
+        ([{"x": 1}], r"dicts \(row 0\)"),
+        ([np.array([1])], r"arrays \(row 0\)"),
+        ([object()], "values of type object"),
+        ([dt.time(1)], "values of type time"),
+        (pd.Series(["\ud800"], dtype=object), "not Unicode"),
+        ([2**63], r"too large for a BIGINT|lose digits"),
+        ([Decimal("Infinity")], r"holds Infinity \(row 0\): a DECIMAL knows no infinity"),
+        ([Decimal(10) ** 40], "more than 38 digits"),
+        ([Decimal("1e-40")], "more than 38 digits"),
+        ([Decimal("9" * 30), Decimal("0." + "1" * 20)], "more than 38 digits"),
+        ([dt.timedelta(1)], r"duration|timedelta"),
         ([dt.datetime(2022, 1, 1, tzinfo=dt.UTC)], "without a zone"),
-        ([pd.Timestamp("2022-01-01 00:00:00.000000001")], "lose"),
+        ([dt.datetime(2022, 1, 1), dt.datetime(2022, 1, 1, tzinfo=dt.UTC)], r"zone \(row 1\)"),
+        ([pd.Timestamp("2022-01-01 00:00:00.000000001")], r"nanoseconds|floor\('us'\)"),
+        (np.array(["1399-12-31"], dtype="datetime64[us]"), "outside the years 1400 to 9999"),
+        (np.array(["20000-01-01"], dtype="datetime64[s]"), "outside the years 1400 to 9999"),
+        (pd.Categorical(["a", 1]), "mixes text"),
+        (np.array([2**64 - 1], dtype="uint64"), "lose digits"),
+        (pd.period_range("2022-01", periods=2, freq="M"), "which a table does not hold"),
+        ([1 + 2j], r"no single type|type complex"),
     ],
 )
+@pytest.mark.parametrize("as_object", [False, True])
 def test_values_without_one_clear_type_are_refused(
-    store: EmbeddedStore, values: list[object], word: str
+    store: EmbeddedStore, values: object, word: str, as_object: bool
 ) -> None:
+    if as_object and not isinstance(values, list):
+        return
+    frame = pd.DataFrame({"a": pd.Series(values, dtype=object) if as_object else pd.Series(values)})
     with pytest.raises((InvalidInput, ColumnMismatch), match=word):
-        store.save_pandas_to_table(pd.DataFrame({"a": values}), "t", table_creation=True)
+        store.save_pandas_to_table(frame, "t", table_creation=True)
     assert not store.table_exists("t")
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (pd.Categorical([2, None, 1]), "bigint"),
+        (pd.Categorical([Decimal("1.5"), None]), "decimal(18,1)"),
+        (pd.Categorical([dt.date(2022, 1, 1), None]), "date"),
+        (pd.Categorical(["b", "a", None]), "varchar"),
+        (pd.Categorical([None, None]), "varchar"),
+        (pd.arrays.SparseArray([1, 0, 0]), "bigint"),
+        (pd.Series([Decimal("1.50")], dtype=pd.ArrowDtype(pa.decimal128(5, 2))), "decimal(5,2)"),
+        (pd.Series([1.5, None], dtype="Float64"), "double"),
+        (pd.Series(["a", None], dtype="string"), "varchar"),
+        (pd.Series([Decimal("NaN"), Decimal("1.25"), Decimal("1e3")], dtype=object), "decimal(18,2)"),
+        (pd.Series([pd.NA, 2**53 + 1], dtype=object), "bigint"),
+        (pd.Series([pd.NaT, dt.datetime(2022, 1, 1, 1, 2, 3, 4)], dtype=object), "timestamp"),
+        (pd.Series([dt.date(1, 1, 1), dt.date(9999, 12, 31)], dtype=object), "date"),
+        (pd.Series(["a\0b", "\0"]), "varchar"),
+    ],
+)
+def test_less_usual_columns_come_back_exactly(store: EmbeddedStore, values: object, kind: str) -> None:
+    store.save_pandas_to_table(pd.DataFrame({"a": values}), "t", table_creation=True)
+    assert types(store) == {"a": kind}
+    expected = [
+        None if (pd.isna(value) is True or value is pd.NaT) else value
+        for value in pd.Series(values).astype(object)
+    ]
+    assert [row["a"] for row in rows(store)] == expected
 
 
 def test_whole_floats_fit_a_bigint_and_others_do_not(store: EmbeddedStore) -> None:
