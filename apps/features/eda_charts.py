@@ -34,12 +34,18 @@ def correlation_chart(report: Report, method: str) -> Chart | None:
         matrix,
         row_head=_("Feature"),
         signed=True,
-        note=_(
-            "Spearman looks at ranks only: an outlier moves it little, and a bent relation counts as well."
-        )
-        if method == "spearman"
-        else _("Pearson sees straight relations; compare it with Spearman before a feature is left out."),
+        note=_correlation_note(held, method),
     )
+
+
+def _correlation_note(held: Mapping[str, Any], method: str) -> str:
+    if method == "pearson":
+        return _("Pearson sees straight relations; compare it with Spearman before a feature is left out.")
+    note = _("Spearman looks at ranks only: an outlier moves it little, and a bent relation counts as well.")
+    if held.get("is_sampled"):
+        sampled = _("Taken on a fixed sample of %(rows)s rows.") % {"rows": f"{held['spearman_rows']:,}"}
+        note = f"{note} {sampled}"
+    return note
 
 
 def category_chart(report: Report) -> Chart | None:

@@ -10,6 +10,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from apps.common.audit import record
+from apps.pipelines.services import add_schedule
 from tests.factories import (
     PASSWORD,
     make_comparison,
@@ -34,6 +35,7 @@ LISTS = [
     "reviews",
     "pipelines",
     "runs",
+    "schedules",
     "endpoints",
     "deployments",
 ]
@@ -50,6 +52,7 @@ def everything() -> dict[str, Any]:
     deployment = make_deployment(version=comparison.champion)
     make_worker(deployment)
     run = make_run(status="SUCCEEDED", version=comparison.challenger)
+    add_schedule(actor=run.pipeline.owner, pipeline=run.pipeline, day_of_month=3, hour=2)
     make_profiles(comparison.registered_model.feature_sets.first())
     record(review.requested_by, "test.happened", review)
     return {"comparison": comparison, "review": review, "deployment": deployment, "run": run}
