@@ -203,6 +203,7 @@ SPECTACULAR_SETTINGS = {
         "portal.api_docs.document_problems",
     ],
     "ENUM_NAME_OVERRIDES": {
+        "FeatureSetStatus": "apps.features.models.FeatureSet.Status",
         "RunStatus": "apps.pipelines.models.PipelineRun.Status",
         "ReviewStatus": "apps.models.models.Review.Status",
         "StepState": "apps.pipelines.models.StepRun.State",

@@ -7,6 +7,7 @@ from django.urls import path
 from apps.features import (
     eda_views,
     editor_views,
+    engine_views,
     lifecycle_views,
     lineage_views,
     online_views,
@@ -28,6 +29,9 @@ urlpatterns = [
     path("features/editor/parameters/", editor_views.parameters, name="parameters"),
     path("features/editor/columns/<slug:table>/", editor_views.columns, name="columns"),
     path("features/queries/<uuid:pk>/cancel/", editor_views.cancel, name="cancel_query"),
+    path("features/engine/", engine_views.engine, name="engine"),
+    path("features/engine/check/", engine_views.engine_check, name="engine_check"),
+    path("features/engine/queries/<uuid:pk>/stop/", engine_views.engine_stop, name="engine_stop"),
     path("features/tables/", table_views.table_list, name="tables"),
     path("features/tables/new/", table_views.table_import, name="table_import"),
     path("features/tables/<slug:name>/", table_views.table_detail, name="table"),
