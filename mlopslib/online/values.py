@@ -285,23 +285,25 @@ def read_row(
     oldest_us: int | None,
 ) -> OnlineRow:
     """One entity's row: of each feature the newer of what was published and what was streamed."""
+    if overlay is None:
+        return _published_row(entity, packed, head, wanted, oldest_us)
     found = _published(packed, head)
     streamed: dict[str, datetime] = {}
     for name, (event_us, value) in _streamed(overlay).items():
         if name not in found or event_us > found[name][0]:
             found[name] = (event_us, value)
             streamed[name] = from_micros(event_us)
-    if not found:
-        return OnlineRow(entity, None, None, "missing")
-    asked = [(name, found[name]) for name in wanted if name in found]
     values: dict[str, Value] = dict.fromkeys(wanted)
-    stale = []
-    for name, (event_us, value) in asked:
+    stale, times = [], []
+    for name in wanted:
+        if name not in found:
+            continue
+        event_us, value = found[name]
+        times.append(event_us)
         if oldest_us is not None and event_us < oldest_us:
             stale.append(name)
         else:
             values[name] = value
-    times = [event_us for _name, (event_us, _value) in asked]
     return OnlineRow(
         entity=entity,
         values=values,
@@ -312,14 +314,35 @@ def read_row(
     )
 
 
-def _published(packed: bytes | None, head: Head) -> dict[str, tuple[int, Value]]:
+def _published_row(
+    entity: Entity, packed: bytes | None, head: Head, wanted: Sequence[str], oldest_us: int | None
+) -> OnlineRow:
+    """The usual case, in few steps: no stream wrote this entity, so all its values are of one moment."""
+    unpacked = _unpacked(packed, head)
+    if unpacked is None or head.schema is None:
+        return OnlineRow(entity, None, None, "missing")
+    moment = from_micros(unpacked[1])
+    if oldest_us is not None and unpacked[1] < oldest_us:
+        return OnlineRow(entity, dict.fromkeys(wanted), moment, "stale", tuple(wanted))
+    values = dict(zip(head.schema.names, unpacked[2:], strict=True))
+    if wanted is not head.schema.names:
+        values = {name: values[name] for name in wanted}
+    return OnlineRow(entity, values, moment, "ok")
+
+
+def _unpacked(packed: bytes | None, head: Head) -> list[Any] | None:
+    """``[schema id, event time, value, ...]``; None for a row that another schema wrote."""
     if packed is None or head.schema is None:
+        return None
+    unpacked: list[Any] = msgpack.unpackb(packed)
+    return unpacked if unpacked[0] == head.schema.id else None
+
+
+def _published(packed: bytes | None, head: Head) -> dict[str, tuple[int, Value]]:
+    unpacked = _unpacked(packed, head)
+    if unpacked is None or head.schema is None:
         return {}
-    identity, event_us, *values = msgpack.unpackb(packed)
-    if identity != head.schema.id:
-        # written by another definition of the same version: it cannot be read by this one
-        return {}
-    return {name: (event_us, value) for name, value in zip(head.schema.names, values, strict=True)}
+    return {name: (unpacked[1], value) for name, value in zip(head.schema.names, unpacked[2:], strict=True)}
 
 
 def _streamed(overlay: bytes | None) -> dict[str, tuple[int, Value]]:
