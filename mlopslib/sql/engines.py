@@ -12,8 +12,8 @@ from sqlglot.generators.hive import HiveGenerator
 from sqlglot.parsers.hive import HiveParser
 
 from mlopslib.errors import SqlRejected
-from mlopslib.sql.dialect import Impala
 from mlopslib.sql.guard import guard_select, to_duckdb, to_spark
+from mlopslib.sql.impala import ImpalaSql
 
 Engine = Literal["duckdb", "impala", "hive", "spark"]
 
@@ -41,10 +41,13 @@ def to_engine(query: str | exp.Query, engine: str) -> str:
     try:
         if engine == "duckdb":
             return to_duckdb(tree)
+        if engine == "spark":
+            return to_spark(tree)
+        if engine == "impala" and isinstance(query, str):
+            return sqlglot.parse_one(query, dialect=ImpalaText).sql(dialect=ImpalaText, comments=False)
         if engine == "impala":
-            text = query if isinstance(query, str) else tree.sql(dialect=Impala, comments=False)
-            return sqlglot.parse_one(text, dialect=ImpalaText).sql(dialect=ImpalaText, comments=False)
-        return to_spark(tree) if engine == "spark" else tree.sql(dialect="hive", comments=False)
+            return tree.sql(dialect=ImpalaSql, identify=True, comments=False)
+        return tree.sql(dialect="hive", comments=False)
     except (SqlglotError, RecursionError) as error:
         first = str(error).strip().splitlines()[0]
         raise SqlRejected(
