@@ -54,8 +54,8 @@ def test_a_changed_tree_keeps_impalas_names() -> None:
         "from t where dt >= strleft('{}', 6) group by 1".format("20240131")
     ).limit(5)
     assert to_engine(query, "impala") == (
-        "SELECT FROM_TIMESTAMP(CAST((CAST(`ts` AS TIMESTAMP) + INTERVAL (-1) MONTH) AS TIMESTAMP), 'yyyyMM') AS `ym`, "
-        "NDV(`k`) AS `n`, APPX_MEDIAN(`x`) AS `m`, CONCAT(`a`, `b`) AS `c` FROM `t` "
+        "SELECT FROM_TIMESTAMP(CAST((CAST(`ts` AS TIMESTAMP) + INTERVAL (-1) MONTH) AS TIMESTAMP), 'yyyyMM') "
+        "AS `ym`, NDV(`k`) AS `n`, APPX_MEDIAN(`x`) AS `m`, CONCAT(`a`, `b`) AS `c` FROM `t` "
         "WHERE `dt` >= STRLEFT('20240131', 6) GROUP BY 1 LIMIT 5"
     )
 
