@@ -137,7 +137,7 @@ def distribution_chart(item: Mapping[str, Any]) -> Chart | None:
     if not counts:
         return None
     rows = item["rows"] or 1
-    return histogram_chart(
+    chart = histogram_chart(
         "distribution",
         _("Distribution"),
         _("share of the %(rows)s rows") % {"rows": f"{item['rows']:,}"},
@@ -145,6 +145,9 @@ def distribution_chart(item: Mapping[str, Any]) -> Chart | None:
         [Series(item["name"], [count / rows for count in counts])],
         label_head=_("Value"),
     )
+    # edges of twenty bins do not fit under them
+    chart.figure["layout"]["xaxis"]["nticks"] = 8
+    return chart
 
 
 def bins_of(item: Mapping[str, Any]) -> tuple[list[str], list[int]]:
