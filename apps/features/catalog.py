@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
@@ -17,9 +16,8 @@ from apps.common.charting import csv_cell, month_label, psi_band
 from apps.features.facets import NAMES, Cube, Held, Panel, cube, held_sets, panel
 from apps.features.facts import Facts, facts_of
 from apps.features.filters import FRESHNESS, TABS, FeatureFilter
-from apps.features.models import Feature, FeatureProfile, FeatureSet
+from apps.features.models import Feature, FeatureProfile
 from apps.features.search import Hint, hints
-from apps.features.usage import models_using
 from mlopslib.dates import add_months
 
 PER_PAGE = 50
@@ -35,9 +33,9 @@ class Row:
 
     feature: Feature
     psi_by_month: list[float | None]
-    models: list[Any]
-    freshness: str = ""
-    hint: Hint | None = None
+    models: list[str]
+    freshness: str
+    hint: Hint | None
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ class Catalog:
     def rows(self) -> list[Row]:
         features = list(self.page.object_list)
         found = hints(features, self.query.get("q", ""))
-        return feature_rows(features, freshness=self.facts.freshness.of, hints=found)
+        return feature_rows(features, self.facts, hints=found)
 
     def tabs(self) -> list[TabCount]:
         """How many features stand under each tab, whatever is filtered now."""
@@ -140,13 +138,9 @@ def in_order(keys: Sequence[int]) -> list[Feature]:
 
 
 def feature_rows(
-    features: Sequence[Feature],
-    *,
-    feature_set: FeatureSet | None = None,
-    freshness: Any = None,
-    hints: dict[int, Hint] | None = None,
+    features: Sequence[Feature], facts: Facts, *, hints: Mapping[int, Hint] | None = None
 ) -> list[Row]:
-    """What the lines of a feature table show; three queries for the whole page."""
+    """What the lines of a feature table show, for features that come with their sets."""
     months: dict[int, list[float | None]] = {}
     newest = [feature.latest_ym for feature in features if feature.latest_ym]
     if newest:
@@ -154,13 +148,12 @@ def feature_rows(
         first = add_months(min(newest), 1 - SPARK_MONTHS)
         for pk, psi in profiles.filter(base_ym__gte=first).values_list("feature_id", "psi"):
             months.setdefault(pk, []).append(psi)
-    used = models_using(*features, feature_set=feature_set)
     return [
         Row(
             feature,
             months.get(feature.pk, [])[-SPARK_MONTHS:],
-            used.get(feature.pk, []),
-            freshness(feature.feature_set_id) if freshness else "",
+            facts.models_of(feature, feature.feature_set.name),
+            facts.freshness.of(feature.feature_set_id),
             (hints or {}).get(feature.pk),
         )
         for feature in features

@@ -7,7 +7,7 @@ from typing import Any
 
 from apps.features.freshness import Freshness, freshness
 from apps.features.models import Feature
-from apps.features.usage import used_columns
+from apps.features.usage import columns_in_use
 
 
 class Facts:
@@ -18,14 +18,22 @@ class Facts:
         return freshness()
 
     @cached_property
+    def in_use(self) -> dict[tuple[str, str], list[str]]:
+        """(feature set, column) -> the models that take it."""
+        return columns_in_use()
+
+    @cached_property
     def used_ids(self) -> frozenset[int]:
         """Features of the catalog that a model takes, whichever version of the set it pins."""
-        used = used_columns()
-        if not used:
+        if not self.in_use:
             return frozenset()
-        rows = Feature.objects.in_catalog().filter(feature_set__name__in={name for name, _column in used})
+        names = {name for name, _column in self.in_use}
+        rows = Feature.objects.in_catalog().filter(feature_set__name__in=names)
         found = rows.order_by().values_list("pk", "feature_set__name", "name")
-        return frozenset(pk for pk, feature_set, name in found if (feature_set, name) in used)
+        return frozenset(pk for pk, feature_set, name in found if (feature_set, name) in self.in_use)
+
+    def models_of(self, feature: Feature, feature_set: str) -> list[str]:
+        return self.in_use.get((feature_set, feature.name), [])
 
 
 def facts_of(request: Any) -> Facts:

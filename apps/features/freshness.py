@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -61,6 +62,10 @@ def due_months(
     last = f"{now.astimezone(zone):%Y%m}"
     first = max(f"{since.astimezone(zone):%Y%m}", add_months(last, -MONTHS_BACK))
     for month in month_range(first, last):
-        moment = datetime(int(month[:4]), int(month[4:]), day_of_month, hour, tzinfo=zone)
-        if since <= moment <= now:
+        if since <= _moment(month, day_of_month, hour, settings.TIME_ZONE) <= now:
             yield add_months(month, -lag_months)
+
+
+@lru_cache(maxsize=2_048)
+def _moment(month: str, day: int, hour: int, zone: str) -> datetime:
+    return datetime(int(month[:4]), int(month[4:]), day, hour, tzinfo=ZoneInfo(zone)).astimezone(UTC)

@@ -45,40 +45,44 @@ def search(queryset: QuerySet[Feature], text: str) -> QuerySet[Feature]:
         return queryset
     ranks = []
     for word in words:
-        places = _places(word)
-        anywhere = Q()
-        for condition in places:
-            anywhere |= condition
-        queryset = queryset.filter(anywhere)
-        cases = [When(condition, then=Value(rank)) for rank, condition in enumerate(places)]
-        ranks.append(Case(*cases, default=Value(len(places)), output_field=IntegerField()))
+        places = _Places(word)
+        queryset = queryset.filter(places.anywhere)
+        cases = [When(condition, then=Value(rank)) for rank, condition in enumerate(places.ranked)]
+        ranks.append(Case(*cases, default=Value(len(places.ranked)), output_field=IntegerField()))
     rank = ranks[0] if len(ranks) == 1 else Greatest(*ranks)
     return queryset.annotate(rank=rank).order_by("rank", "-feature_set__is_current", "name", "pk")
 
 
-def _places(word: str) -> list[Q]:
-    # subqueries without a reference outwards: each is read once, not once for every feature
-    def in_sets(condition: Q) -> Q:
-        return Q(feature_set__in=FeatureSet.objects.filter(condition).order_by().values("pk"))
+class _Places:
+    """Where a word may stand. Subqueries hold no reference outwards, so a database reads each once."""
 
-    tagged = FeatureSet.tags.through.objects.filter(
-        tag__in=Tag.objects.filter(name__icontains=word).order_by()
-    )
-    owner = Q()
-    for name in ("username", "first_name", "last_name"):
-        owner |= Q(**{f"owner__{name}__icontains": word})
-    sources = FeatureSource.objects.filter(_column(word)).order_by()
-    return [
-        Q(name__iexact=word),
-        Q(name__istartswith=word),
-        Q(name__icontains=word),
-        in_sets(Q(name__icontains=word)),
-        Q(pk__in=sources.values("feature_id")),
-        Q(description__icontains=word) | in_sets(Q(title__icontains=word) | Q(description__icontains=word)),
-        in_sets(Q(sql__icontains=word)),
-        Q(feature_set__in=tagged.values("featureset_id")),
-        in_sets(owner),
-    ]
+    def __init__(self, word: str) -> None:
+        name = Q(name__icontains=word)
+        sources = Q(pk__in=FeatureSource.objects.filter(_column(word)).order_by().values("feature_id"))
+        description = Q(description__icontains=word)
+        set_name, sql = Q(name__icontains=word), Q(sql__icontains=word)
+        set_text = Q(title__icontains=word) | Q(description__icontains=word)
+        tags = Tag.objects.filter(name__icontains=word).order_by().values("pk")
+        tagged = Q(pk__in=FeatureSet.tags.through.objects.filter(tag__in=tags).values("featureset_id"))
+        owner = Q()
+        for part in ("username", "first_name", "last_name"):
+            owner |= Q(**{f"owner__{part}__icontains": word})
+        self.anywhere = name | description | sources | _in_sets(set_name | set_text | sql | tagged | owner)
+        #: the best place first; what is in none of them was found by its owner
+        self.ranked = [
+            Q(name__iexact=word),
+            Q(name__istartswith=word),
+            name,
+            _in_sets(set_name),
+            sources,
+            description | _in_sets(set_text),
+            _in_sets(sql),
+            _in_sets(tagged),
+        ]
+
+
+def _in_sets(condition: Q) -> Q:
+    return Q(feature_set__in=FeatureSet.objects.filter(condition).order_by().values("pk"))
 
 
 def _column(word: str) -> Q:

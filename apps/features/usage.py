@@ -36,32 +36,17 @@ class Use:
         return set().union(*(pin.columns for pin in self.pins.values()))
 
 
-def models_using(*features: Feature, feature_set: FeatureSet | None = None) -> dict[int, list[Any]]:
-    """Registered models by feature id; two queries, however many features.
+def columns_in_use() -> dict[tuple[str, str], list[str]]:
+    """(feature set, column) -> names of the models that take it by their definition; one query.
 
     A model pins a version of the feature set; one that pins an older version still counts.
     """
-    if not features:
-        return {}
-    names = {feature_set.name} if feature_set else {feature.feature_set.name for feature in features}
-    sets = FeatureSet.objects.filter(name__in=names, registered_models__isnull=False).distinct()
-    sets = sets.only("pk", "name").order_by().prefetch_related("registered_models")
-    taken: dict[tuple[str, str], dict[int, Any]] = {}
-    for model in {model.pk: model for held in sets for model in held.registered_models.all()}.values():
-        for reference in model.definition.get("features", []):
-            key = (reference["feature_set"], reference["column"])
-            taken.setdefault(key, {})[model.pk] = model
-    found = {}
-    for feature in features:
-        name = feature_set.name if feature_set else feature.feature_set.name
-        found[feature.pk] = list(taken.get((name, feature.name), {}).values())
+    found: dict[tuple[str, str], list[str]] = {}
+    rows = _registered_models().objects.order_by("name").values_list("name", "definition__features")
+    for name, features in rows:
+        for item in features or ():
+            found.setdefault((item["feature_set"], item["column"]), []).append(name)
     return found
-
-
-def used_columns() -> set[tuple[str, str]]:
-    """(feature set, column) of everything that a model of the catalog takes; one query."""
-    models = _registered_models().objects.order_by().values_list("definition__features", flat=True)
-    return {(item["feature_set"], item["column"]) for features in models for item in features or []}
 
 
 def all_uses() -> dict[str, list[Use]]:

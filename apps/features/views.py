@@ -15,6 +15,7 @@ from apps.features.catalog import PER_PAGE, Catalog, catalog_csv, feature_rows
 from apps.features.charts import feature_charts
 from apps.features.diffs import difference
 from apps.features.facets import chips
+from apps.features.facts import facts_of
 from apps.features.filters import FeatureSetFilter
 from apps.features.models import FeatureSet, Materialisation, SavedView
 from apps.features.profiles import summary_of
@@ -81,11 +82,14 @@ def set_detail(request: HttpRequest, name: str) -> HttpResponse:
     access.require(request.user, "view")
     row = feature_set_of(request, name)
     months = list(row.materialisations.all())
+    features = list(row.features.all())
+    for feature in features:
+        feature.feature_set = row
     uses = all_uses().get(name, [])
     context = {
         "feature_set": row,
         "tab": "overview",
-        "rows": feature_rows(list(row.features.all()), feature_set=row),
+        "rows": feature_rows(features, facts_of(request)),
         "tags": row.tags.all(),
         "months": months[::-1],
         "total_rows": sum(month.rows for month in months),

@@ -10,7 +10,13 @@ from tests import factories
 #: address -> queries, with session, person, roles and the counts of the menu (7 of them)
 PINNED = {
     "/": 18,
-    "/features/": 20,
+    "/features/": 18,
+    "/features/?q=mean+monthly": 21,
+    "/features/?domain=deposits&drift=stable&freshness=not_scheduled&sort=name": 18,
+    "/features/sets/cust_balance/": 25,
+    "/features/cust_balance/bal_avg_3m/": 16,
+    "/features/sets/cust_balance/lineage/": 16,
+    "/features/breaks/?table=cust_balance_monthly": 16,
     "/features/sets/": 11,
     "/runs/": 11,
 }
