@@ -23,7 +23,7 @@ def cramers_v(table: ArrayLike, *, corrected: bool = True) -> float | None:
 
     ``V = sqrt(phi2 / min(r - 1, c - 1))`` with ``phi2 = chi2 / n``. `corrected` takes the bias out that
     chance alone gives (Bergsma 2013, J. Korean Stat. Soc. 42): ``phi2 - (r - 1)(c - 1)/(n - 1)``, not
-    below 0, over ``min(r', c') - 1`` with ``r' = r - (r - 1)^2/(n - 1)``. Empty rows and columns do not count.
+    below 0, over ``min(r', c') - 1`` with ``r' = r - (r - 1)^2/(n - 1)``. Levels without rows do not count.
 
     Returns
     -------

@@ -40,7 +40,7 @@ FUNCTIONS: frozenset[type[exp.Expr]] = frozenset(
         # texts
         exp.Concat, exp.ConcatWs, exp.Upper, exp.Lower, exp.Trim, exp.Length, exp.Substring, exp.Left,
         exp.Right, exp.Pad, exp.Repeat, exp.Reverse, exp.Space, exp.StrPosition, exp.SplitPart,
-        exp.Ascii, exp.Translate, exp.Replace, exp.RegexpLike, exp.RegexpExtract, exp.RegexpReplace,
+        exp.Ascii, exp.Translate, exp.Replace, exp.MD5, exp.RegexpLike, exp.RegexpExtract, exp.RegexpReplace,
         # dates
         exp.Year, exp.Month, exp.Day, exp.Quarter, exp.DayOfMonth, exp.DayOfWeek, exp.DayOfYear,
         exp.WeekOfYear, exp.Hour, exp.Minute, exp.Second, exp.Extract, exp.LastDay, exp.DateDiff,

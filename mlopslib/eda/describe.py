@@ -1,0 +1,255 @@
+"""Columns by themselves: counts, moments, quantiles, the most frequent levels; all added up in the engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlopslib.definition import FeatureSpec
+from mlopslib.eda.source import Source, batches, column
+from mlopslib.metrics.association import RankSums
+
+REPORTED = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+#: the inner edges of ten quantile bins, as `PsiReference.fit_numeric` takes them
+DECILES = tuple(tenth / 10 for tenth in range(1, 10))
+#: levels that a report names
+TOP = 50
+
+#: called after each statement with the number of columns that are done by it
+Step = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A numeric column. `quantiles` holds `REPORTED` and `DECILES`; `ranks` is there with a target."""
+
+    name: str
+    rows: int
+    present: int
+    mean: float | None
+    std: float | None
+    minimum: float | None
+    maximum: float | None
+    distinct: int = 0
+    quantiles: dict[float, float] = field(default_factory=dict)
+    ranks: RankSums | None = None
+
+    @property
+    def missing(self) -> int:
+        return self.rows - self.present
+
+
+@dataclass(frozen=True)
+class Level:
+    """A level of a category; `known` rows have a target, `positives` of them respond."""
+
+    value: str
+    count: int
+    known: int = 0
+    positives: int = 0
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A category: its most frequent levels, most frequent first (equal ones by name).
+
+    `known` and `positives` count all rows that hold a level, also those of levels not listed.
+    """
+
+    name: str
+    rows: int
+    present: int
+    distinct: int
+    levels: tuple[Level, ...]
+    known: int = 0
+    positives: int = 0
+
+    @property
+    def missing(self) -> int:
+        return self.rows - self.present
+
+
+def count_rows(source: Source) -> int:
+    return int(source.row(source.select(["COUNT(*)"]))[0])
+
+
+def describe_numbers(
+    source: Source, features: Sequence[FeatureSpec], *, on_step: Step = lambda done: None
+) -> list[Numbers]:
+    """Moments in one scan for a batch of columns, then order statistics from each column's value counts."""
+    found: list[Numbers] = []
+    for batch in batches(features, source.features_at_once):
+        found += _moments(source, batch)
+    described: list[Numbers] = []
+    for group in batches(found, source.features_at_once):
+        described += _orders(source, group)
+        on_step(len(group))
+    return described
+
+
+def describe_levels(
+    source: Source,
+    features: Sequence[FeatureSpec],
+    *,
+    most: int = TOP,
+    on_step: Step = lambda done: None,
+) -> list[Levels]:
+    """Distinct levels of categories, and the counts of the `most` frequent ones."""
+    found: list[Levels] = []
+    for batch in batches(features, source.features_at_once):
+        outputs = ["COUNT(*)", *(f"COUNT({column(item.name)})" for item in batch)]
+        rows, *present = source.without_target.row(source.without_target.select(outputs))
+        listed = _levels(source, batch, most)
+        for number, item in enumerate(batch):
+            distinct, known, positives, levels = listed.get(number, (0, 0, 0, ()))
+            found.append(
+                Levels(item.name, int(rows), int(present[number]), distinct, levels, known, positives)
+            )
+        on_step(len(batch))
+    return found
+
+
+def _moments(source: Source, batch: Sequence[FeatureSpec]) -> list[Numbers]:
+    outputs = ["COUNT(*)"]
+    for item in batch:
+        name = column(item.name)
+        outputs += [f"{function}({name})" for function in ("COUNT", "MIN", "MAX", "AVG", "STDDEV_SAMP")]
+    # the target changes no count: the plain rows are cheaper to read
+    rows, *values = source.without_target.row(source.without_target.select(outputs))
+    found = []
+    for number, item in enumerate(batch):
+        present, low, high, mean, std = values[5 * number : 5 * number + 5]
+        found.append(
+            Numbers(item.name, int(rows), int(present), _real(mean), _real(std), _real(low), _real(high))
+        )
+    return found
+
+
+def _orders(source: Source, group: Sequence[Numbers]) -> list[Numbers]:
+    """Distinct values, quantiles and rank sums: from value counts and their running total, column by column.
+
+    That form needs no percentile function, which Impala lacks, and the same counts give the AUC.
+    """
+    wanted = [item for item in group if item.present]
+    if not wanted:
+        return list(group)
+    positions = [_positions(item.present) for item in wanted]
+    width = max(len(item) for item in positions)
+    has_target = source.target_sql is not None
+    parts = [
+        _order_select(source, number, item, positions[number], width, with_target=has_target)
+        for number, item in enumerate(wanted)
+    ]
+    answers: dict[int, list[Any]] = {}
+    table = source.read(" UNION ALL ".join(parts))
+    for row in zip(*(values.to_pylist() for values in table.columns), strict=True):
+        answers[int(row[0])] = list(row[1:])
+    found = []
+    for item in group:
+        if not item.present:
+            found.append(item)
+            continue
+        number = wanted.index(item)
+        distinct, *values = answers[number]
+        at = dict(zip(positions[number], values[:width], strict=False))
+        ranks = _rank_sums(values[width:]) if has_target else None
+        found.append(
+            Numbers(
+                **{**vars(item), "distinct": int(distinct), "quantiles": _quantiles(item.present, at)}
+                | {"ranks": ranks}
+            )
+        )
+    return found
+
+
+def _order_select(
+    source: Source, number: int, item: Numbers, positions: list[int], width: int, *, with_target: bool
+) -> str:
+    name = column(item.name)
+    filled = positions + positions[-1:] * (width - len(positions))
+    outputs = [f"{number} AS f", "COUNT(*) AS d"]
+    outputs += [f"MIN(CASE WHEN c > {k} THEN v END) AS q{place}" for place, k in enumerate(filled)]
+    inner, counts = ["v", "SUM(n) OVER (ORDER BY v) AS c"], ["COUNT(*) AS n"]
+    if with_target:
+        inner += [
+            "p",
+            "k - p AS o",
+            "2 * SUM(k - p) OVER (ORDER BY v) - (k - p) AS a",
+            "2 * SUM(p) OVER (ORDER BY v) - p AS b",
+        ]
+        counts += [
+            "CAST(COUNT(y.target) AS DOUBLE) AS k",
+            "COALESCE(SUM(CAST(y.target AS DOUBLE)), CAST(0 AS DOUBLE)) AS p",
+        ]
+        outputs += ["SUM(p) AS s1", "SUM(o) AS s2", "SUM(p * a) AS s3", "SUM(p * a * a) AS s4"]
+        outputs += ["SUM(o * b) AS s5", "SUM(o * b * b) AS s6"]
+    grouped = source.select([f"{name} AS v", *counts], where=f"{name} IS NOT NULL") + f" GROUP BY {name}"
+    return f"SELECT {', '.join(outputs)} FROM (SELECT {', '.join(inner)} FROM ({grouped}) g) w"  # noqa: S608
+
+
+def _positions(present: int) -> list[int]:
+    """Places in the sorted values, from 0, that the quantiles lie at or between."""
+    places: set[int] = set()
+    for share in (*REPORTED, *DECILES):
+        place = (present - 1) * share
+        places.add(math.floor(place))
+        places.add(min(present - 1, math.floor(place) + 1))
+    return sorted(places)
+
+
+def _quantiles(present: int, at: dict[int, float]) -> dict[float, float]:
+    """Type 7, in numpy's own order of operations, so that edges are the same to the last bit."""
+    found = {}
+    for share in sorted({*REPORTED, *DECILES}):
+        place = (present - 1) * share
+        low = math.floor(place)
+        below, above = at[low], at[min(present - 1, low + 1)]
+        part, gap = place - low, above - below
+        found[share] = above - gap * (1 - part) if part >= 0.5 else below + gap * part
+    return found
+
+
+def _rank_sums(values: list[Any]) -> RankSums:
+    positives, others, a, a2, b, b2 = (float(value) for value in values)
+    return RankSums(positives, others, a, a2, b, b2)
+
+
+def _levels(
+    source: Source, batch: Sequence[FeatureSpec], most: int
+) -> dict[int, tuple[int, int, int, tuple[Level, ...]]]:
+    """By position: distinct levels, rows with a target, responders, and the most frequent levels."""
+    counts, kept, totals = "COUNT(*) AS n", "v, n", "COUNT(*) OVER () AS d"
+    if source.target_sql is not None:
+        counts += ", COUNT(y.target) AS k, COALESCE(SUM(CAST(y.target AS DOUBLE)), CAST(0 AS DOUBLE)) AS p"
+        kept, totals = "v, n, k, p", f"{totals}, SUM(k) OVER () AS tk, SUM(p) OVER () AS tp"
+    else:
+        totals += ", 0 AS tk, 0 AS tp"
+    parts = []
+    for number, item in enumerate(batch):
+        name = column(item.name)
+        grouped = source.select([f"{name} AS v", counts], where=f"{name} IS NOT NULL") + f" GROUP BY {name}"
+        parts.append(
+            f"SELECT {number} AS f, d, tk, tp, {kept} FROM (SELECT {kept}, {totals}, "  # noqa: S608
+            f"ROW_NUMBER() OVER (ORDER BY n DESC, v) AS r FROM ({grouped}) g) w WHERE r <= {int(most)}"
+        )
+    rows: dict[int, list[tuple[Any, ...]]] = {}
+    table = source.read(" UNION ALL ".join(parts))
+    for row in zip(*(values.to_pylist() for values in table.columns), strict=True):
+        rows.setdefault(int(row[0]), []).append(row[1:])
+    found = {}
+    for number, items in rows.items():
+        distinct, known, positives = (int(figure) for figure in items[0][:3])
+        levels = [
+            Level(str(value), int(count), *(int(figure) for figure in figures))
+            for _, _, _, value, count, *figures in items
+        ]
+        levels.sort(key=lambda level: (-level.count, level.value))
+        found[number] = (distinct, known, positives, tuple(levels))
+    return found
+
+
+def _real(value: Any) -> float | None:
+    """The engine's figure; some give NaN where there is none."""
+    return float(value) if value is not None and math.isfinite(value) else None

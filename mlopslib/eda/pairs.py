@@ -1,0 +1,223 @@
+"""Pearson and Spearman of every pair of numeric columns, from sums of products made in the engine.
+
+Values are centred and scaled first, so that no digits are lost; a missing value is 0 there, so the sum of
+products runs over the rows that hold both. What a column sums to over the rows that hold another one is
+asked for only where that other one has missing values, and once for all columns missing in the same rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlopslib.eda.describe import Numbers, Step, count_rows
+from mlopslib.eda.source import Source, batches, column, number
+
+Floats = NDArray[np.float64]
+
+#: rows above which Spearman is taken on a sample: ranks of a column cost a sort of it
+SPEARMAN_ROWS = 50_000
+#: columns whose ranks one statement makes; those of a group stand in one WITH query
+_RANKED, _GROUP = {"duckdb": 100}, 20
+_FEW_RANKED = 12
+#: a variance of scaled values below this share of their squares is rounding: the column is constant there
+_CONSTANT = 1e-12
+_BASE = 36
+
+#: a FROM clause that gives z0, z1 .. (0 where missing) and m0, m1 .. (1 where present) of these columns
+Relation = Callable[[Sequence[int], Sequence[int]], str]
+
+
+@dataclass(frozen=True)
+class PairFigures:
+    """Correlations by position of the columns (NaN where there is none), and the rows that hold both."""
+
+    values: Floats
+    rows: NDArray[np.int64]
+
+
+def pearson(source: Source, columns: Sequence[Numbers], *, on_step: Step = lambda done: None) -> PairFigures:
+    """Pearson's r over the rows that hold both; NaN for a column that is constant over them."""
+    is_whole = [item.missing == 0 for item in columns]
+    usable = [place for place, item in enumerate(columns) if item.std]
+    rows = columns[0].rows if columns else 0
+
+    def relation(z: Sequence[int], m: Sequence[int]) -> str:
+        outputs = [f"{_scaled(columns[place], is_whole[place])} AS {_name('z', place)}" for place in z]
+        outputs += [f"{_mask(column(columns[place].name))} AS {_name('m', place)}" for place in m]
+        return f"({source.select(outputs)}) s"
+
+    return _figures(source, relation, usable, is_whole, len(columns), rows, on_step)
+
+
+def spearman(
+    source: Source, columns: Sequence[Numbers], *, on_step: Step = lambda done: None
+) -> tuple[PairFigures, int]:
+    """Pearson's r of average ranks; `source` may be a sample. Returns the rows that it was taken on, too.
+
+    A value's rank is that among the present values of its own column, ties sharing the mean of their
+    ranks, whatever the other column holds; with no missing values this is Spearman's rho of the pair.
+    """
+    rows = count_rows(source)
+    is_whole = [item.missing == 0 for item in columns]
+    usable = [place for place, item in enumerate(columns) if item.std]
+    most = _RANKED.get(source.store.engine, _FEW_RANKED)
+
+    def relation(z: Sequence[int], m: Sequence[int]) -> str:
+        if z:
+            return _ranked(source, columns, z, m)
+        masks = [f"{_mask(column(columns[place].name))} AS {_name('m', place)}" for place in m]
+        return f"({source.select(masks)}) s"
+
+    values = np.full((len(columns), len(columns)), np.nan)
+    both = np.zeros((len(columns), len(columns)), dtype=np.int64)
+    # two blocks at a time: every pair of columns meets in one of the statements
+    blocks = list(batches(usable, most if len(usable) <= most else most // 2))
+    for first, left in enumerate(blocks):
+        for right in blocks[first + 1 :] or ([[]] if first == 0 else []):
+            places = [*left, *right]
+            found = _figures(source, relation, places, is_whole, len(columns), rows)
+            grid = np.ix_(places, places)
+            values[grid], both[grid] = found.values[grid], found.rows[grid]
+        on_step(len(left))
+    return PairFigures(values, both), rows
+
+
+def _figures(
+    source: Source,
+    relation: Relation,
+    usable: Sequence[int],
+    is_whole: Sequence[bool],
+    width: int,
+    rows: int,
+    on_step: Step = lambda done: None,
+) -> PairFigures:
+    values, both = np.full((width, width), np.nan), np.zeros((width, width), dtype=np.int64)
+    if not usable:
+        return PairFigures(values, both)
+    holey = [place for place in usable if not is_whole[place]]
+    shared = _sums(source, relation, [(_name("m", a), _name("m", b)) for a, b in _upper(holey)])
+    held = dict(zip(_upper(holey), (int(value) for value in shared), strict=True))
+    # columns that are missing in the same rows share one mask
+    mask: dict[int, int] = {}
+    for b in holey:
+        same = (a for a in dict.fromkeys(mask.values()) if held[a, b] == held[a, a] == held[b, b])
+        mask[b] = next(same, b)
+    masks = list(dict.fromkeys(mask.values()))
+    products = [(_name("z", a), _name("z", b)) for a, b in _upper(usable)]
+    under = [(a, m) for m in masks for a in usable if mask.get(a) != m]
+    partial = [(_name("z", a), _name("m", m)) for a, m in under]
+    squares = [(_name("z", a), _name("z", a), _name("m", m)) for a, m in under]
+    alone = [(_name("z", a),) for a in usable]
+    found = _sums(source, relation, [*alone, *products, *partial, *squares], on_step)
+    own = dict(zip(usable, found, strict=False))
+    offset = len(usable)
+    product = dict(zip(_upper(usable), found[offset:], strict=False))
+    offset += len(products)
+    sum_under = dict(zip(under, found[offset:], strict=False))
+    square_under = dict(zip(under, found[offset + len(under) :], strict=True))
+    for a, b in _upper(usable):
+        n = _shared_rows(a, b, mask, held, rows)
+        figures: list[tuple[float, float]] = []
+        for one, other in ((a, b), (b, a)):
+            m = mask.get(other)
+            if m is None or mask.get(one) == m:
+                figures.append((own[one], product[one, one]))
+            else:
+                figures.append((sum_under[one, m], square_under[one, m]))
+        both[a, b] = both[b, a] = n
+        values[a, b] = values[b, a] = 1.0 if a == b and n > 1 else _correlation(n, figures, product[a, b])
+    return PairFigures(values, both)
+
+
+def _correlation(n: int, columns: Sequence[tuple[float, float]], product: float) -> float:
+    if n < 2:
+        return math.nan
+    variances = []
+    for total, squares in columns:
+        variance = squares - total**2 / n
+        if variance <= _CONSTANT * squares:
+            return math.nan
+        variances.append(variance)
+    covariance = product - columns[0][0] * columns[1][0] / n
+    return max(-1.0, min(1.0, covariance / math.sqrt(variances[0]) / math.sqrt(variances[1])))
+
+
+def _shared_rows(a: int, b: int, mask: dict[int, int], held: dict[tuple[int, int], int], rows: int) -> int:
+    if a not in mask or b not in mask:
+        one = mask.get(a, mask.get(b))
+        return rows if one is None else held[one, one]
+    low, high = min(mask[a], mask[b]), max(mask[a], mask[b])
+    return held[low, high]
+
+
+def _upper(places: Sequence[int]) -> list[tuple[int, int]]:
+    return [(a, b) for position, a in enumerate(places) for b in places[position:]]
+
+
+def _sums(
+    source: Source,
+    relation: Relation,
+    products: Sequence[tuple[str, ...]],
+    on_step: Step = lambda done: None,
+) -> list[float]:
+    """The sums of these products, in as few statements as the engine takes well."""
+    found: list[float] = []
+    for batch in batches(products, source.sums_at_once):
+        names = {name for product in batch for name in product}
+        z = sorted(int(name[1:], _BASE) for name in names if name[0] == "z")
+        m = sorted(int(name[1:], _BASE) for name in names if name[0] == "m")
+        outputs = ",".join(f"SUM({'*'.join(product)})" for product in batch)
+        values = source.row(f"SELECT {outputs} FROM {relation(z, m)}")  # noqa: S608
+        found += [0.0 if value is None else float(value) for value in values]
+        on_step(len(batch))
+    return found
+
+
+def _name(kind: str, place: int) -> str:
+    """A short name: thousands of products must fit into one statement."""
+    return f"{kind}{np.base_repr(place, _BASE).lower()}"
+
+
+def _scaled(item: Numbers, is_whole: bool) -> str:
+    if item.mean is None or not item.std:
+        raise ValueError(f"{item.name} has no spread to scale by")
+    scaled = f"({column(item.name)} - {number(item.mean)}) * {number(1 / item.std)}"
+    return scaled if is_whole else f"COALESCE({scaled}, {number(0.0)})"
+
+
+def _mask(expression: str) -> str:
+    return f"CASE WHEN {expression} IS NULL THEN {number(0.0)} ELSE {number(1.0)} END"
+
+
+def _ranked(source: Source, columns: Sequence[Numbers], z: Sequence[int], m: Sequence[int]) -> str:
+    """Centred ranks: counts of each value, their running total, and a join back by the value.
+
+    Twice the rank less its mean is twice the rows up to the value, less those at it, less all.
+    """
+    places = sorted({*z, *m})
+    names = [f"{column(columns[place].name)} AS x{place}" for place in places]
+    base = source.select([f"{column(source.key)} AS e", *names])
+    groups = list(batches(places, _GROUP))
+    queries = []
+    for position, group in enumerate(groups):
+        outputs = ["b.e AS e"]
+        outputs += [f"COALESCE(j{place}.r, {number(0.0)}) AS {_name('z', place)}" for place in group]
+        outputs += [f"{_mask(f'b.x{place}')} AS {_name('m', place)}" for place in group if place in m]
+        joins = " ".join(
+            f"LEFT JOIN ({_ranks(place)}) j{place} ON j{place}.v = b.x{place}" for place in group
+        )
+        queries.append(f"g{position} AS (SELECT {', '.join(outputs)} FROM base b {joins})")  # noqa: S608
+    together = "g0 " + " ".join(f"JOIN g{later} ON g{later}.e = g0.e" for later in range(1, len(groups)))
+    outputs = [_name("z", place) for place in z] + [_name("m", place) for place in m]
+    return f"(WITH base AS ({base}), {', '.join(queries)} SELECT {', '.join(outputs)} FROM {together}) s"  # noqa: S608
+
+
+def _ranks(place: int) -> str:
+    counts = f"SELECT x{place} AS v, COUNT(*) AS n FROM base WHERE x{place} IS NOT NULL GROUP BY x{place}"  # noqa: S608
+    rank = "CAST(2 * SUM(n) OVER (ORDER BY v) - n - SUM(n) OVER () AS DOUBLE)"
+    return f"SELECT v, {rank} AS r FROM ({counts}) c"  # noqa: S608
