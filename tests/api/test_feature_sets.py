@@ -10,9 +10,10 @@ import pyarrow as pa
 import pytest
 from rest_framework.test import APIClient
 
-from apps.features.models import FeatureSet
+from apps.features.models import FeatureSet, LeakProof
 from mlopslib.offline import open_store
 from tests.api.test_write import problem_of
+from tests.factories import make_feature_set, make_model
 
 pytestmark = pytest.mark.django_db
 
@@ -81,3 +82,103 @@ def test_no_field_is_assigned_from_outside(api_as: As, store: None, field: str) 
 @pytest.mark.parametrize("role", ["viewer", "reviewer", "operator", "admin"])
 def test_publishing_needs_a_data_scientist(api_as: As, store: None, role: str) -> None:
     assert problem_of(api_as(role).post("/api/feature-sets/", new_set()))[0] == 403
+
+
+# drafts, checks, previews, the end ------------------------------------------------------------------
+
+
+def test_a_draft_is_kept_changed_and_published(api_as: As, store: None) -> None:
+    api = api_as("data_scientist")
+    body = new_set(publish=False, tags=["deposits"])
+    draft = api.post("/api/feature-sets/", body).json()
+    assert (draft["status"], draft["is_current"], draft["tags"]) == ("DRAFT", False, ["deposits"])
+    address = f"/api/feature-sets/{draft['id']}/"
+    changed = api.patch(address, {"title": "Sums", "seen_at": draft["updated_at"]}).json()
+    assert (changed["title"], changed["sql"], changed["tags"]) == ("Sums", body["sql"], ["deposits"])
+    stale = api.patch(address, {"title": "Mine", "seen_at": draft["updated_at"]})
+    assert problem_of(stale)[:2] == (409, "conflict")
+    done = api.post(f"{address}publish/", {})
+    assert (done.status_code, done.json()["status"], done.json()["is_current"]) == (200, "PUBLISHED", True)
+    assert problem_of(api.patch(address, {"title": "Late"}))[:2] == (409, "conflict")
+    assert problem_of(api.post(f"{address}publish/", {}))[:2] == (409, "conflict")
+    assert problem_of(api.patch(address, {"name": "other"})) == (400, "invalid", "name")
+
+
+def test_what_reads_the_future_is_not_published(api_as: As, store: None) -> None:
+    api = api_as("data_scientist")
+    future = new_set(sql=new_set()["sql"].replace("= '{base_ym}'", "<= '{af_1m_ym}'"))
+    assert problem_of(api.post("/api/feature-sets/", future)) == (422, "definition-invalid", "sql")
+    open_end = new_set(sql=new_set()["sql"].replace("= '{base_ym}'", ">= '{base_ym}'"))
+    assert problem_of(api.post("/api/feature-sets/", open_end)) == (422, "definition-invalid", "acknowledge")
+    assert api.post("/api/feature-sets/", open_end | {"acknowledge": "cut by its view"}).status_code == 201
+
+
+def test_a_check_tells_everything_without_saving(api_as: As, store: None) -> None:
+    api = api_as("data_scientist")
+    good = api.post("/api/feature-sets/check/", {"sql": new_set()["sql"], "entity_key": "customer_id"}).json()
+    assert (good["is_ok"], good["tables"]) == (True, ["balances"])
+    assert [(column["name"], column["is_key"]) for column in good["columns"]] == [
+        ("customer_id", True),
+        ("bal", False),
+    ]
+    assert good["sources"][0]["status"] == "bounded"
+    bad = api.post("/api/feature-sets/check/", {"sql": "SELECT x FROM nowhere WHERE ym = '{bas_ym}'"}).json()
+    assert (bad["is_ok"], len(bad["findings"]), bad["sources"]) == (False, 2, [])
+    assert problem_of(api.post("/api/feature-sets/check/", {"sql": "SELECT 1", "base_ym": "2026"}))[0] == 400
+    assert not FeatureSet.objects.exists()
+
+
+def test_a_preview_gives_rows_and_the_count_of_the_key(api_as: As, store: None) -> None:
+    api = api_as("data_scientist")
+    body = {"sql": new_set()["sql"], "entity_key": "customer_id", "base_ym": "2024-01"}
+    answer = api.post("/api/feature-sets/preview/", body).json()
+    assert (answer["columns"], answer["rows"]) == (["customer_id", "bal"], [["1", "1.5"]])
+    assert answer["key"] == {"rows": 1, "missing": 0, "entities": 1, "is_unique": True}
+    assert problem_of(api.post("/api/feature-sets/preview/", body | {"sql": "DROP TABLE x"}))[0] == 422
+    none = api.post("/api/feature-sets/cancel-query/", {"query_id": "7f0b1b0a-8f9f-4a57-8a5e-8a3b0c1d2e3f"})
+    assert none.json() == {"asked": False}
+
+
+def test_deprecate_restore_and_delete(api_as: As, store: None) -> None:
+    api = api_as("data_scientist")
+    row = api.post("/api/feature-sets/", new_set()).json()
+    address = f"/api/feature-sets/{row['id']}/"
+    body = api.post(f"{address}deprecate/", {"reason": "it ends in May"}).json()
+    assert (body["status"], body["deprecation_reason"]) == ("DEPRECATED", "it ends in May")
+    assert api.post(f"{address}restore/", {}).json()["status"] == "PUBLISHED"
+    model = make_model(feature_sets=[FeatureSet.objects.get()])
+    assert api.get(f"{address}uses/").json() == [{"kind": "model", "name": model.name, "version": 1}]
+    refused = api.delete(address)
+    assert problem_of(refused)[:2] == (409, "conflict")
+    assert model.name in refused.json()["title"]
+    model.feature_sets.clear()
+    assert api.delete(address).status_code == 204
+    assert problem_of(api.get(address))[:2] == (404, "not-found")
+    assert api.get("/api/feature-sets/").json()["count"] == 0
+
+
+def test_proofs_are_read_by_month(api_as: As) -> None:
+    row = make_feature_set()
+    for month in ("202605", "202604"):
+        LeakProof.objects.create(feature_set=row, base_ym=month, outcome="PROVED", sentence="fine")
+    body = api_as("viewer").get(f"/api/feature-sets/{row.pk}/proofs/").json()
+    assert [(item["base_ym"], item["outcome"]) for item in body] == [
+        ("202604", "PROVED"),
+        ("202605", "PROVED"),
+    ]
+
+
+@pytest.mark.parametrize("role", ["viewer", "reviewer", "operator", "admin"])
+def test_changing_anything_needs_a_data_scientist(api_as: As, store: None, role: str) -> None:
+    api, row = api_as(role), make_feature_set()
+    address = f"/api/feature-sets/{row.pk}/"
+    answers = [
+        api.patch(address, {"title": "x"}),
+        api.delete(address),
+        api.post(f"{address}publish/", {}),
+        api.post(f"{address}deprecate/", {"reason": "x"}),
+        api.post(f"{address}restore/", {}),
+        api.post("/api/feature-sets/check/", {"sql": "SELECT 1"}),
+        api.post("/api/feature-sets/preview/", {"sql": "SELECT 1", "base_ym": "202401"}),
+    ]
+    assert [problem_of(answer)[:2] for answer in answers] == [(403, "access-denied")] * len(answers)

@@ -11,18 +11,16 @@ from apps.features.models import FeatureSet, Materialisation
 from apps.features.queries import engine_query
 from apps.features.services.preview import without_end
 from mlopslib.dates import date_params, validate_ym
+from mlopslib.eda import near_duplicates
 from mlopslib.errors import InvalidInput
 from mlopslib.offline.base import OfflineStore
 from mlopslib.sql import guard_select, render_sql
 from mlopslib.sql.fingerprint import fingerprint
 
-#: |Pearson r| from which two features carry the same information
-THRESHOLD = 0.98
-
 
 @dataclass(frozen=True)
 class Near:
-    """A new column and a feature of another set that it moves with."""
+    """A new column and a feature of another set that it moves with: Pearson's r, or Cramer's V."""
 
     column: str
     feature_set: FeatureSet
@@ -58,8 +56,6 @@ def find_duplicates(
     Raises AccessDenied, Conflict, SqlRejected, UnknownParameter, QueryFailed, QueryTimeout,
     QueryCancelled.
     """
-    from mlopslib.eda import near_duplicates
-
     others = FeatureSet.objects.current().exclude(name=name)
     same = list(others.filter(sql_fingerprint=fingerprint(sql)))
     candidates = list(others.filter(entity_key=entity_key).prefetch_related("features"))
@@ -80,14 +76,9 @@ def find_duplicates(
     if entity_key not in names:
         raise InvalidInput(f"the query does not give the entity key {entity_key!r}", field="entity_key")
     by_table = {row.to_spec().table: row for row in rows}
-    existing = [
-        (table, feature.name)
-        for table, row in by_table.items()
-        for feature in row.features.all()
-        if feature.dtype == "numeric"
-    ]
+    existing = [(table, feature.name) for table, row in by_table.items() for feature in row.features.all()]
     with engine_query(actor, "duplicates", rendered, store=store, query_id=query_id) as query:
-        found = near_duplicates(query.store, rendered, existing, entity_key, base_ym, threshold=THRESHOLD)
+        found = near_duplicates(query.store, rendered, existing, entity_key, base_ym)
         query.row.rows = len(found)
     near = [Near(column, by_table[table], feature, r) for column, table, feature, r in found]
     near.sort(key=lambda item: -abs(item.r))
