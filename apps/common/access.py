@@ -24,6 +24,7 @@ _RUNNERS = frozenset({Role.DATA_SCIENTIST, Role.REVIEWER, Role.OPERATOR})
 ACTIONS: dict[str, frozenset[Role]] = {
     "view": _EVERYBODY,
     "tables.import": frozenset({Role.DATA_SCIENTIST, Role.OPERATOR}),
+    "engine.test": frozenset({Role.DATA_SCIENTIST, Role.OPERATOR}),
     "features.create": _BUILDERS,
     "features.materialise": frozenset({Role.DATA_SCIENTIST, Role.OPERATOR}),
     "models.define": _BUILDERS,

@@ -23,7 +23,7 @@ from apps.pipelines.reporter import Reporter
 from mlopslib.artifacts import Artifact, ArtifactStore, canonical_json
 from mlopslib.definition import FeatureSetSpec, ModelSpec
 from mlopslib.errors import GijunError, StepCancelled
-from mlopslib.offline import open_store
+from mlopslib.offline import Limits, open_store
 from mlopslib.steps import get_step
 from mlopslib.steps.base import StepContext, StepResult
 
@@ -75,7 +75,9 @@ def build_context(step: StepRun, workdir: Path, reporter: Reporter) -> StepConte
         params=run.params,
         spec=ModelSpec.from_dict(definition) if definition else None,
         feature_sets=tuple(FeatureSetSpec.from_dict(item) for item in run.params.get("feature_sets", ())),
-        store=open_store(settings.OFFLINE_URL),
+        store=open_store(
+            settings.OFFLINE_URL, limits=Limits(settings.QUERY_SECONDS, memory=settings.QUERY_MEMORY)
+        ),
         artifacts=ArtifactStore(settings.ARTIFACT_ROOT),
         inputs=earlier_artifacts(run, step.position),
         workdir=workdir,

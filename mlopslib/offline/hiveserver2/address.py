@@ -49,7 +49,7 @@ class Address:
         options: dict[str, str] = {"auth": self.auth}
         if self.uploader:
             options["uploader"] = self.uploader
-        if self.dialect:
+        if self.dialect and self.dialect != self.scheme:
             options["dialect"] = self.dialect
         query = urlencode(options, safe="/:")
         return f"{self.scheme}://{user}{host}:{self.port}/{self.database}?{query}"

@@ -41,7 +41,7 @@ def column_of(described: Described) -> Column:
     kind = str(described[1]).lower()
     if kind == "decimal":
         kind = f"decimal({described[4]},{described[5]})"
-    return Column(str(described[0]).lower(), "string" if kind == "null" else kind)
+    return Column(str(described[0]).lower(), "void" if kind == "null" else kind)
 
 
 def to_arrow(description: Sequence[Described], batches: Sequence[Any]) -> pa.Table:

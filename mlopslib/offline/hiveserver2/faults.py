@@ -11,6 +11,7 @@ from mlopslib.offline.hiveserver2.address import Address
 #: class names of Java before the message itself
 _CLASSES = re.compile(r"^(?:\*?(?:[A-Za-z_$][\w$]*\.)*[A-Za-z_$][\w$]*(?:Exception|Error):?\s*)+")
 _PREFIXES = (
+    "Failed to open new session: ",
     "Error running query: ",
     "Error while compiling statement: ",
     "Error while processing statement: ",

@@ -43,8 +43,11 @@ _SPARK_SESSION = {
     "spark.sql.ansi.enabled": "false",
     # a text that holds ${..} must stay as it is
     "spark.sql.variable.substitute": "false",
-    # an overwritten partition is replaced when its files are complete, not emptied first
+    # each write gets a staging directory of its own: an overwritten partition is replaced when its files are
+    # complete, not emptied first, and two writers to one table do not remove each other's files
     "spark.sql.hive.convertInsertingPartitionedTable": "false",
+    "spark.sql.hive.convertInsertingUnpartitionedTable": "false",
+    "spark.sql.hive.convertMetastoreCtas": "false",
     "hive.exec.dynamic.partition": "true",
     "hive.exec.dynamic.partition.mode": "nonstrict",
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
@@ -150,27 +153,19 @@ class Session:
 
     def _detect(self) -> Dialect:
         """Which engine answers."""
-        session = self._open({})
-        name = _info(session, TGetInfoType.CLI_DBMS_NAME).lower()
+        session = _open_session(self._service, self.address, {})
+        engine = _engine_of(session)
         with contextlib.suppress(*_FAULTS):
             session.close()
-        return "impala" if "impala" in name else "spark" if "spark" in name else "hive"
-
-    def _open(self, settings: dict[str, str]) -> Any:
-        try:
-            return self._service.open_session(self.address.user or _NOBODY, settings)
-        except _FAULTS as error:
-            # an error in words is the server's answer; anything else means that the login was not understood
-            at = "database" if isinstance(error, impala_error.Error) else "handshake"
-            raise connection_fault(error, self.address, at=at) from error
+        return engine
 
     def _enter(self) -> Any:
         """Open the session in its database."""
         database = self.address.database
         if self.engine == "spark":
             settings = {f"set:hiveconf:{name}": value for name, value in _SPARK_SESSION.items()}
-            return self._open({**settings, "use:database": database})
-        self._session = self._open({})
+            return _open_session(self._service, self.address, {**settings, "use:database": database})
+        self._session = _open_session(self._service, self.address, {})
         try:
             self.run(f"USE `{database}`")
             for statement in _HIVE_SESSION if self.engine == "hive" else ():
@@ -205,6 +200,34 @@ def connect(address: Address) -> Any:
     except Exception as error:
         # libraries of the mechanisms raise classes of their own
         raise connection_fault(error, address, at="handshake") from error
+
+
+def greet(address: Address) -> tuple[Dialect, str]:
+    """Log in, ask which engine answers and in which version, and leave. Raises ConnectionFault."""
+    service = connect(address)
+    try:
+        session = _open_session(service, address, {})
+        found = _engine_of(session), _info(session, TGetInfoType.CLI_DBMS_VER)
+        with contextlib.suppress(*_FAULTS):
+            session.close()
+        return found
+    finally:
+        with contextlib.suppress(*_FAULTS):
+            service.close()
+
+
+def _open_session(service: Any, address: Address, settings: dict[str, str]) -> Any:
+    try:
+        return service.open_session(address.user or _NOBODY, settings)
+    except _FAULTS as error:
+        # an error in words is the server's answer; anything else means that the login was not understood
+        at = "database" if isinstance(error, impala_error.Error) else "handshake"
+        raise connection_fault(error, address, at=at) from error
+
+
+def _engine_of(session: Any) -> Dialect:
+    name = _info(session, TGetInfoType.CLI_DBMS_NAME).lower()
+    return "impala" if "impala" in name else "spark" if "spark" in name else "hive"
 
 
 def _info(session: Any, kind: int) -> str:

@@ -8,28 +8,24 @@ tables: `table_version` is 0 and `versions` are not looked at.
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from sqlglot import exp
 
-from mlopslib.definition import IDENTIFIER, check_identifier
+from mlopslib.definition import check_identifier
 from mlopslib.errors import (
     ColumnMismatch,
     ConnectionFault,
     GijunError,
-    InvalidInput,
     QueryFailed,
-    TableExists,
     TableNotFound,
 )
 from mlopslib.offline.base import Column, WrittenPartition
 from mlopslib.offline.files import open_reader
-from mlopslib.offline.hiveserver2 import ddl
+from mlopslib.offline.hiveserver2 import catalog, ddl
 from mlopslib.offline.hiveserver2.address import Address, parse_address
 from mlopslib.offline.hiveserver2.loading import drop_table, loaded, temporary_table
 from mlopslib.offline.hiveserver2.session import Session
@@ -38,15 +34,12 @@ from mlopslib.offline.limits import Limits, Watch
 from mlopslib.offline.month import check_answer, check_columns, checks_of, kept_as
 from mlopslib.offline.partition import check_partition, check_partition_value, with_partition
 from mlopslib.offline.types import check_names, frame_to_arrow, stored_schema, to_stored
-from mlopslib.sql import guard_select
 from mlopslib.sql.engines import to_engine
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mlopslib.definition import FeatureSetSpec
-
-logger = logging.getLogger(__name__)
 
 _NO_LIMITS = Limits()
 _ABANDONED_SECONDS = 24 * 3600.0
@@ -96,33 +89,33 @@ class HiveServer2Store:
 
     def list_tables(self) -> list[str]:
         with self._session() as session:
-            return _tables(session)
+            return catalog.list_tables(session)
 
     def table_exists(self, name: str) -> bool:
         with self._session() as session:
-            return _exists(session, name)
+            return catalog.table_exists(session, name)
 
     def table_version(self, name: str) -> int:
         with self._session() as session:
-            _shape(session, name)
+            catalog.shape_of(session, name)
         return 0
 
     def partitions(self, name: str, column: str) -> list[str]:
         with self._session() as session:
-            if not _exists(session, name):
+            if not catalog.table_exists(session, name):
                 return []
-            _check_partitioned(name, _shape(session, name), column)
+            catalog.check_partitioned(name, catalog.shape_of(session, name), column)
             return ddl.partition_values(session.rows(f"SHOW PARTITIONS {ddl.quote_name(name)}"), column)
 
     def describe(self, name: str) -> list[Column]:
         with self._session() as session:
-            return list(_shape(session, name).columns)
+            return list(catalog.shape_of(session, name).columns)
 
     # reading
 
     def describe_sql(self, sql: str) -> list[Column]:
         with self._session() as session:
-            return _described(session, _guarded(session, sql))
+            return catalog.describe_query(session, catalog.guarded(session, sql))
 
     def read_sql(
         self,
@@ -135,16 +128,16 @@ class HiveServer2Store:
         watch = self._watch(limits, is_cancelled)
         watch.check()
         with self._session() as session:
-            query = _guarded(session, sql)
+            query = catalog.guarded(session, sql)
             if watch.limits.rows is not None:
                 # the engine need not compute, nor keep in its memory, more than one row too many
-                query = _limited(query, watch.limits.rows + 1)
+                query = catalog.limited(query, watch.limits.rows + 1)
             return session.query(to_engine(query, session.engine), watch)
 
     def estimate_rows(self, sql: str) -> int | None:
         with self._session() as session:
             explain = "EXPLAIN COST" if session.engine == "spark" else "EXPLAIN"
-            answer = session.query(f"{explain} {to_engine(_guarded(session, sql), session.engine)}")
+            answer = session.query(f"{explain} {to_engine(catalog.guarded(session, sql), session.engine)}")
         plan = "\n".join(str(value) for value in answer.column(0).to_pylist())
         return ddl.estimated_rows(self.engine, plan)
 
@@ -153,8 +146,8 @@ class HiveServer2Store:
     ) -> pa.Table:
         check_partition_value(column, value)
         with self._session() as session:
-            shape = _shape(session, name)
-            _check_partitioned(name, shape, column)
+            shape = catalog.shape_of(session, name)
+            catalog.check_partitioned(name, shape, column)
             wanted = shape.names if columns is None else columns
             unknown = [item for item in wanted if item not in shape.names]
             if unknown:
@@ -185,40 +178,55 @@ class HiveServer2Store:
         given = frame_to_arrow(pandas_df)
         check_identifier(table_name, field="table_name")
         with self._session() as session:
-            if not _exists(session, table_name):
+            if not catalog.table_exists(session, table_name):
                 if not table_creation:
                     raise TableNotFound(
                         f"there is no table {table_name!r}: pass table_creation=True to make it",
                         field="table_name",
                     )
-                # where another process makes it in the meantime, the rows are appended to that one
-                with contextlib.suppress(TableExists):
-                    self._create(session, table_name, to_stored(given, stored_schema(given.schema)), None)
-                    return True
+                self._create_and_append(session, table_name, given)
+                return True
             self._append(session, table_name, given)
         return True
 
+    def _create_and_append(self, session: Session, name: str, given: pa.Table) -> None:
+        """Make a table with its first rows; where others make it at the same time, all rows are in it."""
+        catalog.check_not_temporary(name)
+        data = to_stored(given, stored_schema(given.schema))
+        with loaded(session, data.schema, data.to_batches(), self._uploader) as (staged, rows):
+            self._create_empty(session, name, data.schema, None)
+            shape = catalog.shape_of(session, name)
+            if shape.schema == data.schema:
+                self._insert(session, name, shape, staged, rows)
+                return
+        # somebody else's table by now: the rows have to fit into that one
+        self._append(session, name, given)
+
     def _append(self, session: Session, name: str, given: pa.Table) -> None:
-        shape = _shape(session, name)
+        shape = catalog.shape_of(session, name)
         data = to_stored(given, shape.schema)
         for column in shape.partition_columns:
             check_partition(data.column(column), column)
         if not data.num_rows:
             return
         with loaded(session, data.schema, data.to_batches(), self._uploader) as (staged, rows):
-            before = _count(session, name)
-            columns = [ddl.quote_name(column) for column in shape.names]
-            statement = ddl.insert_into(name, columns, staged, partition_columns=shape.partition_columns)
-            try:
-                session.run(statement)
-            except ConnectionFault as error:
-                self._check_appended(name, before, rows, error)
-            _compute_stats(session, name)
+            self._insert(session, name, shape, staged, rows)
+
+    def _insert(self, session: Session, name: str, shape: ddl.TableShape, staged: str, rows: int) -> None:
+        """Append the rows of a temporary table, once."""
+        before = catalog.count_rows(session, name)
+        columns = [ddl.quote_name(column) for column in shape.names]
+        statement = ddl.insert_into(name, columns, staged, partition_columns=shape.partition_columns)
+        try:
+            session.run(statement)
+        except ConnectionFault as error:
+            self._check_appended(name, before, rows, error)
+        catalog.compute_stats(session, name)
 
     def _check_appended(self, name: str, before: int, rows: int, error: ConnectionFault) -> None:
         """What became of an append whose answer never came. Raises unless the rows are there."""
         with self._session() as session:
-            after = _count(session, name)
+            after = catalog.count_rows(session, name)
         if after == before + rows:
             return
         if after == before:
@@ -244,10 +252,9 @@ class HiveServer2Store:
 
     def _create(self, session: Session, name: str, data: pa.Table, partition_by: str | None) -> None:
         """A table with its rows; nobody sees it before they are all there."""
-        if ddl.TEMPORARY.fullmatch(name):
-            raise InvalidInput(f"{name!r} is kept for temporary tables: take another name", field="table")
-        if _exists(session, name):
-            raise _exists_already(name)
+        catalog.check_not_temporary(name)
+        if catalog.table_exists(session, name):
+            raise catalog.exists_already(name)
         names = [column for column in data.column_names if column != partition_by]
         ordered = data.select([*names, *([partition_by] if partition_by else [])])
         with loaded(session, ordered.schema, ordered.to_batches(), self._uploader) as (staged, _):
@@ -265,9 +272,9 @@ class HiveServer2Store:
             )
         except QueryFailed as error:
             if "already exists" in error.message.lower():
-                raise _exists_already(name) from error
+                raise catalog.exists_already(name) from error
             raise
-        _compute_stats(session, name)
+        catalog.compute_stats(session, name)
 
     def overwrite_partition(self, name: str, data: pa.Table, *, column: str, value: str) -> int:
         """Replace the rows of one partition; without rows it is dropped."""
@@ -275,10 +282,10 @@ class HiveServer2Store:
         check_partition_value(column, value)
         data = with_partition(data, column, value)
         with self._session() as session:
-            if not _exists(session, name):
+            if not catalog.table_exists(session, name):
                 self._create_empty(session, name, stored_schema(data.schema), column)
-            shape = _shape(session, name)
-            _check_partitioned(name, shape, column)
+            shape = catalog.shape_of(session, name)
+            catalog.check_partitioned(name, shape, column)
             stored = to_stored(data, shape.schema).drop_columns([column])
             if not stored.num_rows:
                 partition = f"{ddl.quote_name(column)}='{value}'"
@@ -287,10 +294,10 @@ class HiveServer2Store:
             with loaded(session, stored.schema, stored.to_batches(), self._uploader) as (staged, _):
                 select = [ddl.quote_name(item) for item in stored.column_names]
                 session.run(ddl.overwrite_partition(name, select, staged, column=column, value=value))
-                _compute_stats(session, name)
+                catalog.compute_stats(session, name)
         return 0
 
-    def _create_empty(self, session: Session, name: str, schema: pa.Schema, column: str) -> None:
+    def _create_empty(self, session: Session, name: str, schema: pa.Schema, column: str | None) -> None:
         statement = ddl.create_table(name, schema, partition_by=column)
         session.run(statement.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
 
@@ -310,10 +317,10 @@ class HiveServer2Store:
         watch.check()
         with self._session() as session, temporary_table(session) as staged:
             self._sweep(session)
-            query = _guarded(session, sql)
-            given = _described(session, query)
+            query = catalog.guarded(session, sql)
+            given = catalog.describe_query(session, query)
             check_columns(feature_set, given, partition=column)
-            text = _without_void(to_engine(query, session.engine), given)
+            text = catalog.without_void(to_engine(query, session.engine), given)
             session.run(f"CREATE TABLE {ddl.quote_name(staged)} STORED AS PARQUET AS {text}", watch)
             checks = checks_of(feature_set, given, ddl.quote_name)
             numbered = ", ".join(f"{check} AS n{number}" for number, check in enumerate(checks))
@@ -339,28 +346,29 @@ class HiveServer2Store:
         name = feature_set.table
         statement = f"SELECT {', '.join(select)} FROM {ddl.quote_name(staged)} LIMIT 0"  # noqa: S608
         wanted = {item.name: item for item in session.columns(statement)}
-        if not _exists(session, name):
+        if not catalog.table_exists(session, name):
             schema = pa.schema([pa.field(item.name, ddl.arrow_of(item)) for item in wanted.values()])
             self._create_empty(session, name, schema.append(pa.field(column, pa.string())), column)
-        shape = _shape(session, name)
-        _check_partitioned(name, shape, column)
+        shape = catalog.shape_of(session, name)
+        catalog.check_partitioned(name, shape, column)
         kept = [item for item in shape.columns if item.name != column]
         if {item.name: item.type for item in kept} != {item.name: item.type for item in wanted.values()}:
             raise ColumnMismatch(
-                f"table {name!r} has {_words(kept)}, the query gives {_words(list(wanted.values()))}: "
+                f"table {name!r} has {catalog.in_words(kept)}, the query gives "
+                f"{catalog.in_words(list(wanted.values()))}: "
                 "publish a new version of the feature set"
             )
         ordered = [select[list(wanted).index(item.name)] for item in kept]
         session.run(ddl.overwrite_partition(name, ordered, staged, column=column, value=value))
-        _compute_stats(session, name)
+        catalog.compute_stats(session, name)
 
     def import_file(self, name: str, path: Path | str, *, replace: bool = False) -> int:
         """See `OfflineStore.import_file`; `replace` drops the old table when the new rows are loaded."""
         check_identifier(name, field="table")
         with self._session() as session:
             self._sweep(session)
-            if _exists(session, name) and not replace:
-                raise _exists_already(name)
+            if catalog.table_exists(session, name) and not replace:
+                raise catalog.exists_already(name)
             with (
                 open_reader(Path(path), memory_limit=self.limits.memory or "2GB", threads=1) as reader,
                 loaded(session, reader.schema, reader, self._uploader) as (staged, rows),
@@ -372,7 +380,7 @@ class HiveServer2Store:
 
     def drop_table(self, name: str) -> None:
         with self._session() as session:
-            _shape(session, name)
+            catalog.shape_of(session, name)
             drop_table(session, name)
 
     def _sweep(self, session: Session) -> None:
@@ -380,93 +388,9 @@ class HiveServer2Store:
         if self._has_swept:
             return
         self._has_swept = True
-        for name in _names(session, "gijun_tmp_*"):
+        for name in catalog.table_names(session, "gijun_tmp_*"):
             if ddl.is_left_over(name, older_than_seconds=_ABANDONED_SECONDS):
                 with contextlib.suppress(GijunError):
                     drop_table(session, name)
         if isinstance(self._uploader, LocalDirectory):
             self._uploader.sweep(older_than_seconds=_ABANDONED_SECONDS)
-
-
-def _guarded(session: Session, sql: str) -> exp.Query:
-    return guard_select(sql, tables=_tables(session))
-
-
-def _described(session: Session, query: exp.Query) -> list[Column]:
-    return session.columns(to_engine(_limited(query, 0), session.engine))
-
-
-def _limited(query: exp.Query, rows: int) -> exp.Query:
-    """A query that gives at most `rows`; its order stays."""
-    limit = query.args.get("limit")
-    if limit is not None and int(limit.expression.name) <= rows:
-        return query
-    query = query.copy()
-    query.set("limit", exp.Limit(expression=exp.Literal.number(rows)))
-    return query
-
-
-def _without_void(text: str, given: list[Column]) -> str:
-    """The query with columns of nothing but NULL as texts, because Parquet knows no untyped column."""
-    if all(column.type != "void" for column in given):
-        return text
-    select = ", ".join(
-        f"CAST({ddl.quote_name(column.name)} AS STRING) AS {ddl.quote_name(column.name)}"
-        if column.type == "void"
-        else ddl.quote_name(column.name)
-        for column in given
-    )
-    return f"SELECT {select} FROM ({text}) answer"  # noqa: S608
-
-
-def _names(session: Session, pattern: str | None = None) -> list[str]:
-    like = f" LIKE '{pattern}'" if pattern else ""
-    answer = session.rows(f"SHOW TABLES{like}")
-    # Spark gives three columns, of which the first is the database; Hive and Impala give the name alone
-    return [str(row.get("tablename") or row.get("tab_name") or next(iter(row.values()))) for row in answer]
-
-
-def _tables(session: Session) -> list[str]:
-    names = (name.lower() for name in _names(session))
-    return sorted(name for name in names if IDENTIFIER.match(name) and not ddl.TEMPORARY.fullmatch(name))
-
-
-def _exists(session: Session, name: str) -> bool:
-    return bool(IDENTIFIER.fullmatch(name)) and name in _names(session, name)
-
-
-def _shape(session: Session, name: str) -> ddl.TableShape:
-    check_identifier(name, field="table")
-    if not _exists(session, name):
-        raise TableNotFound(f"there is no table {name!r}", field="table")
-    return ddl.read_shape(session.rows(f"DESCRIBE FORMATTED {ddl.quote_name(name)}"))
-
-
-def _count(session: Session, name: str) -> int:
-    (row,) = session.rows(f"SELECT COUNT(*) AS n FROM {ddl.quote_name(name)}")  # noqa: S608
-    return int(row["n"])
-
-
-def _check_partitioned(name: str, shape: ddl.TableShape, column: str) -> None:
-    if shape.partition_columns != (column,):
-        raise ColumnMismatch(f"table {name!r} is not partitioned by {column!r}", field=column)
-
-
-def _compute_stats(session: Session, name: str) -> None:
-    """Impala plans by them. The rows are there already, so a refusal is only noted."""
-    if session.engine != "impala":
-        return
-    try:
-        session.run(f"COMPUTE STATS {ddl.quote_name(name)}")
-    except QueryFailed as error:
-        logger.warning("the statistics of table %s were not computed: %s", name, error.message)
-
-
-def _exists_already(name: str) -> TableExists:
-    return TableExists(
-        f"there is a table {name!r} already: drop or replace it, or take another name", field="table"
-    )
-
-
-def _words(columns: list[Any]) -> str:
-    return ", ".join(f"{column.name} {column.type}" for column in columns)
