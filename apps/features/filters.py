@@ -137,10 +137,15 @@ class FeatureSetFilter(django_filters.FilterSet):
     entity = django_filters.CharFilter(field_name="entity")
     owner = django_filters.CharFilter(field_name="owner__username")
     is_current = django_filters.BooleanFilter(field_name="is_current")
+    status = django_filters.ChoiceFilter(
+        choices=[choice for choice in FeatureSet.Status.choices if choice[0] != FeatureSet.Status.DELETED]
+    )
+    proof = django_filters.ChoiceFilter(choices=FeatureSet.Proof.choices)
+    tag = django_filters.CharFilter(field_name="tags__name")
 
     class Meta:
         model = FeatureSet
-        fields = ["q", "name", "domain", "entity", "owner", "is_current"]
+        fields = ["q", "name", "domain", "entity", "owner", "is_current", "status", "proof", "tag"]
 
     def search(self, queryset: QuerySet[FeatureSet], name: str, value: str) -> QuerySet[FeatureSet]:
         words: dict[str, Any] = {
