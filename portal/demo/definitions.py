@@ -13,6 +13,7 @@ class DemoFeatureSet:
     title: str
     description: str
     domain: str
+    tags: tuple[str, ...] = ()
 
 
 def _number(name: str, description: str) -> FeatureSpec:
@@ -131,6 +132,7 @@ FEATURE_SETS = (
         title="Customer and balances",
         description="Who the customer is, and what stands on the accounts now and two months ago.",
         domain="Deposits",
+        tags=("balance", "customer"),
     ),
     DemoFeatureSet(
         spec=FeatureSetSpec(
@@ -154,6 +156,7 @@ FEATURE_SETS = (
         title="Transactions",
         description="Salary, card, cash and fees over the last three months.",
         domain="Payments",
+        tags=("transactions", "3 months"),
     ),
     DemoFeatureSet(
         spec=FeatureSetSpec(
@@ -175,6 +178,7 @@ FEATURE_SETS = (
         title="App visits",
         description="What the customer looked at in the app. Customers without a visit have no row.",
         domain="Channels",
+        tags=("app", "3 months"),
     ),
 )
 

@@ -24,7 +24,7 @@ from apps.features.services import create_feature_set
 from apps.models.models import RegisteredModel, Review
 from apps.models.services import define_model
 from apps.pipelines.models import Pipeline, PipelineRun
-from apps.pipelines.services import add_schedule, define_pipeline, start_run
+from apps.pipelines.services import add_schedule, define_pipeline, ensure_pipeline, start_run
 from apps.serving.models import Deployment, Endpoint
 from apps.serving.services import approve_and_deploy, create_endpoint
 from mlopslib.dates import add_months
@@ -46,7 +46,7 @@ ENDPOINT = "loan-needs"
 MONTHS = 24
 #: the champion is trained this many months before the last one
 CHAMPION_AGE = 10
-_STAGES = 8
+_STAGES = 9
 _DEPLOY_SECONDS = 120
 _FAILED = {PipelineRun.Status.FAILED, PipelineRun.Status.CANCELLED}
 
@@ -78,6 +78,7 @@ class Demo:
         self.make_bank()
         self.define(people)
         self.materialise(people)
+        self.look_at_features(people)
         self.train_champion(people)
         self.deploy_champion(people)
         self.retrain_and_monitor()
@@ -133,6 +134,7 @@ class Demo:
                     title=item.title,
                     description=item.description,
                     domain=item.domain,
+                    tags=item.tags,
                     entity="customer",
                     entity_key=item.spec.entity_key,
                     sql=item.spec.sql,
@@ -172,12 +174,13 @@ class Demo:
             actor=author, name=f"{model.name} monitoring", template="monitoring", registered_model=model
         )
         for feature_set in FeatureSet.objects.filter(is_current=True):
-            define_pipeline(
+            months = define_pipeline(
                 actor=author,
                 name=f"{feature_set.name} months",
                 template="materialise",
                 feature_set=feature_set,
             )
+            add_schedule(actor=author, pipeline=months, day_of_month=1, hour=3, lag_months=1)
         add_schedule(actor=author, pipeline=training, day_of_month=3, hour=2, lag_months=1)
         add_schedule(actor=author, pipeline=monitoring, day_of_month=2, hour=2, lag_months=1)
 
@@ -191,6 +194,27 @@ class Demo:
         ]
         self._wait(runs)
         self.progress.finish(f"{len(runs)} feature sets, {self.first_base_ym} to {self.last_ym}")
+
+    def look_at_features(self, people: dict[str, User]) -> None:
+        """A leak proof of each feature set, a report against the target, and one set online."""
+        self.progress.start("Leak proofs, EDA, online store")
+        proved_ym = add_months(self.last_ym, -2)
+        runs = []
+        for feature_set in FeatureSet.objects.filter(is_current=True).order_by("name"):
+            wanted: list[tuple[str, str, dict[str, Any]]] = [
+                ("leak_proof", proved_ym, {"months": [add_months(proved_ym, -1), proved_ym]})
+            ]
+            if feature_set.name == "cust_balance":
+                # the newest month whose target is complete
+                target = {"label": definitions.MODEL.name, "sql": definitions.MODEL.target_sql}
+                wanted.append(("eda", proved_ym, {"target": target}))
+                wanted.append(("online", self.last_ym, {}))
+            for template, base_ym, params in wanted:
+                pipeline = ensure_pipeline(actor=people["minseo"], template=template, feature_set=feature_set)
+                runs.append(self._run(pipeline, base_ym, actor=people["minseo"], params=params))
+        self._wait(runs)
+        proved = FeatureSet.objects.filter(proof=FeatureSet.Proof.PROVED).count()
+        self.progress.finish(f"{proved} feature sets proved, months {proved_ym} and before")
 
     def train_champion(self, people: dict[str, User]) -> None:
         self.progress.start(f"Training the first version, base month {self.champion_ym}")
@@ -238,7 +262,7 @@ class Demo:
         return Pipeline.objects.get(template=template, registered_model__name=definitions.MODEL.name)
 
     def _run(
-        self, pipeline: Pipeline, base_ym: str, *, actor: User | None, params: dict[str, str] | None = None
+        self, pipeline: Pipeline, base_ym: str, *, actor: User | None, params: dict[str, Any] | None = None
     ) -> PipelineRun:
         """The run of this pipeline and month that is there and did not fail, else a new one."""
         earlier = pipeline.runs.filter(base_ym=base_ym).exclude(status__in=_FAILED).first()
