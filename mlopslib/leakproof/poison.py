@@ -47,6 +47,19 @@ class World:
     entity_columns: frozenset[str]
     #: keys of the entities whose rows are copied
     entities: frozenset[object] = field(default_factory=frozenset)
+    #: every entity that is known in some table
+    everybody: frozenset[object] = field(default_factory=frozenset)
+
+    def others(self, column: pa.ChunkedArray) -> pa.Array:
+        """Keys of entities that are there, by turns."""
+        keys = np.array(sorted(self.everybody, key=str), dtype=object)
+        if not len(keys):
+            return column.combine_chunks()
+        turns = keys[np.arange(len(column)) * 7 % len(keys)]
+        try:
+            return pa.array(turns.tolist(), type=column.type)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):  # keys of another kind than this table's
+            return column.combine_chunks()
 
     @property
     def next_day(self) -> np.datetime64:
@@ -65,20 +78,18 @@ def poisons_of(tables: Sequence[SourceTable], base_ym: str, entity_columns: froz
         if name is not None and table.data.num_rows:
             keys = table.data.column(name)
             known = ~table.future & np.asarray(keys.is_valid())
-            world.entities = frozenset(keys.take(pa.array(spread(known, _ENTITIES))).to_pylist())
-            break
+            world.everybody |= frozenset(keys.filter(pa.array(known)).unique().to_pylist())
+            if not world.entities:
+                world.entities = frozenset(keys.take(pa.array(spread(known, _ENTITIES))).to_pylist())
     return [
         Poison("the rows after the base date are removed", "removed", _removed),
         Poison("the rows after the base date have other values", "changed", lambda t: _changed(t, "high")),
         Poison(
             "the rows after the base date have other, low values", "changed", lambda t: _changed(t, "low")
         ),
-        Poison(
-            "copies of known rows follow in later months", "added", lambda t: _added(t, world, as_is=True)
-        ),
-        Poison(
-            "rows with other values and new entities follow", "added", lambda t: _added(t, world, as_is=False)
-        ),
+        Poison("copies of known rows follow in later months", "added", lambda t: _added(t, world, "")),
+        Poison("rows with other values follow", "added", lambda t: _added(t, world, "high")),
+        Poison("rows of new entities follow", "added", lambda t: _added(t, world, "low")),
         Poison("what known rows say of later days is another", "later", lambda t: _later(t, world, "high")),
         Poison("what known rows say of later days is undone", "later", lambda t: _later(t, world, "low")),
     ]
@@ -109,7 +120,8 @@ def _changed(table: SourceTable, way: str) -> tuple[pa.Table, int]:
     return data, int(rows.sum())
 
 
-def _added(table: SourceTable, world: World, *, as_is: bool) -> tuple[pa.Table, int]:
+def _added(table: SourceTable, world: World, way: str) -> tuple[pa.Table, int]:
+    """Rows after the base date: of the same entities, of others that may have had none, of new ones."""
     numbers = _to_copy(table, world)
     if not len(numbers):
         return table.data, 0
@@ -117,15 +129,14 @@ def _added(table: SourceTable, world: World, *, as_is: bool) -> tuple[pa.Table, 
     at_once += [_copies(table, numbers, world, None, at=at) for at in (np.timedelta64(0, "us"), _NOON)]
     new = pa.concat_tables(at_once)
     everything = np.ones(new.num_rows, dtype=np.bool_)
-    if not as_is:
-        for name in new.column_names:
-            if name in world.entity_columns:
-                new_keys = pa.array(np.arange(new.num_rows) % 3 == 0)
-                new = _set(
-                    new, name, put(new.column(name), np.asarray(new_keys), other_entities(new.column(name)))
-                )
-            elif name not in table.keys and name not in table.writings:
-                new = _set(new, name, poisoned(new.column(name), everything, way="low"))
+    for name in new.column_names:
+        if name in world.entity_columns:
+            column = new.column(name)
+            every_third = np.arange(new.num_rows) % 3 == 0
+            keys = other_entities(column) if way == "low" else world.others(column)
+            new = _set(new, name, put(column, every_third, keys))
+        elif way and name not in table.keys and name not in table.writings:
+            new = _set(new, name, poisoned(new.column(name), everything, way=way))
     return pa.concat_tables([table.data, new]), new.num_rows
 
 

@@ -29,16 +29,23 @@ class MemoryScratch:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+        self._texts: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def run(self, sql: str, tables: Mapping[str, pa.Table]) -> pa.Table:
         names = {table: f"scratch_{number}" for number, table in enumerate(sorted(tables))}
         for table, data in tables.items():
             self._connection.register(names[table], data)
         try:
-            return self._connection.sql(to_duckdb(renamed(sql, names))).to_arrow_table()
+            return self._connection.sql(self._text(sql, names)).to_arrow_table()
         finally:
             for name in names.values():
                 self._connection.unregister(name)
+
+    def _text(self, sql: str, names: Mapping[str, str]) -> str:
+        key = (sql, tuple(sorted(names)))
+        if key not in self._texts:
+            self._texts[key] = to_duckdb(renamed(sql, names))
+        return self._texts[key]
 
 
 @contextmanager

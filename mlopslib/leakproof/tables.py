@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,8 +32,8 @@ from mlopslib.sql.render import render_sql
 
 #: keys that are looked at to choose the sample from
 _KEYS_SEEN = 200_000
-#: characters that a list of keys may take in a query
-_KEY_CHARACTERS = 60_000
+#: endings of keys that one query lists
+_MOST_ENDINGS = 200
 #: dates from here on mean "never"
 NEVER = np.datetime64("9000-01-01", "us")
 #: the share of rows in which two dates must fall into the same month to date the same thing
@@ -45,6 +46,8 @@ class SourceTable:
 
     name: str
     data: pa.Table
+    #: the engine's words for all of its columns
+    types: dict[str, str]
     #: how each date column is written
     writings: dict[str, Writing]
     #: columns of which any after the base date makes a row a future one
@@ -175,7 +178,7 @@ def _table(
     future = np.zeros(data.num_rows, dtype=np.bool_)
     for column in dated_by:
         future |= moments[column] > after
-    return SourceTable(name, data, writings, dated_by, declared.get(name), future, moments)
+    return SourceTable(name, data, dict(types), writings, dated_by, declared.get(name), future, moments)
 
 
 def _dated_by(
@@ -220,45 +223,69 @@ class _Sample:
     ) -> None:
         self.store, self.keys = store, keys
         self.schema, self.entities = schema, entities
-        self._values: list[Any] | None = None
+        self._chosen: Callable[[str, int], str] | None = None
 
     def read(self, table: str, columns: list[str], rows: int) -> pa.Table:
         key = next((name for name in self.keys if name in self.schema[table]), None)
         names = ", ".join(f"`{name}`" for name in columns)
-        entities = self._entities() if key is not None else None
+        entities = self.entities
         while True:
-            where = f" WHERE `{key}` IN ({', '.join(map(_literal, entities))})" if entities else ""
+            where = self._where(key, entities) if key is not None else ""
             data = self.store.read_sql(
                 f"SELECT {names} FROM {table}{where} LIMIT {rows + 1}"  # noqa: S608
             )
-            if data.num_rows <= rows:
-                return data.combine_chunks()
-            if not entities or len(entities) < 2:
+            if data.num_rows <= rows or not where or entities < 2:
                 return data.slice(0, rows).combine_chunks()
-            entities = entities[::4]
+            entities //= 4
 
-    def _entities(self) -> list[Any]:
-        """Keys spread evenly over those that there are; none where they cannot be written into a query."""
-        if self._values is None:
-            table, key = next(
-                (table, key) for key in self.keys for table, columns in self.schema.items() if key in columns
-            )
-            seen = self.store.read_sql(
-                f"SELECT DISTINCT `{key}` FROM {table} LIMIT {_KEYS_SEEN}"  # noqa: S608
-            ).column(0)
-            is_plain = pa.types.is_string(seen.type) or pa.types.is_integer(seen.type)
-            values = sorted(seen.drop_null().to_pylist()) if is_plain else []
-            step = max(1, -(-len(values) // self.entities))
-            values = values[::step]
-            while sum(len(_literal(value)) + 2 for value in values) > _KEY_CHARACTERS:
-                values = values[::2]
-            self._values = values
-        return self._values
+    def _where(self, key: str, entities: int) -> str:
+        """A condition that about so many entities meet; empty where all may be read."""
+        if self._chosen is None:
+            self._chosen = self._chooser()
+        return self._chosen(f"`{key}`", entities)
+
+    def _chooser(self) -> Callable[[str, int], str]:
+        table, key = next(
+            (table, key) for key in self.keys for table, columns in self.schema.items() if key in columns
+        )
+        seen = self.store.read_sql(
+            f"SELECT DISTINCT `{key}` FROM {table} LIMIT {_KEYS_SEEN}"  # noqa: S608
+        ).column(0)
+        values = seen.drop_null().to_pylist()
+        if pa.types.is_integer(seen.type):
+            return lambda name, count: _by_rest(name, values, count)
+        if pa.types.is_string(seen.type) or pa.types.is_large_string(seen.type):
+            return lambda name, count: _by_ending(name, values, count)
+        return lambda name, count: ""
 
 
-def _literal(value: Any) -> str:
-    node = exp.Literal.string(value) if isinstance(value, str) else exp.Literal.number(value)
-    return str(node.sql(dialect=Impala))
+def _by_rest(name: str, values: list[int], count: int) -> str:
+    step = -(-len(values) // max(1, count))
+    return f" WHERE PMOD({name}, {step}) = {values[0] % step}" if step > 1 else ""
+
+
+def _by_ending(name: str, values: list[str], count: int) -> str:
+    """Keys with certain last characters: a short condition, where a list of keys would be a long one."""
+    if len(values) <= count:
+        return ""
+    for length in (1, 2, 3, 4):
+        endings = Counter(value[-length:] for value in values)
+        if min(endings.values()) <= count:
+            break
+    chosen: list[str] = []
+    total = 0
+    # in an order that has nothing to do with the keys, and is the same every time
+    for ending in sorted(endings, key=lambda item: hashlib.sha256(item.encode()).digest()):
+        if not chosen or total + endings[ending] <= count:
+            chosen.append(ending)
+            total += endings[ending]
+        if total >= count * 0.9 or len(chosen) >= _MOST_ENDINGS:
+            break
+    return f" WHERE STRRIGHT({name}, {length}) IN ({', '.join(map(_quoted, chosen))})"
+
+
+def _quoted(text: str) -> str:
+    return str(exp.Literal.string(text).sql(dialect=Impala))
 
 
 def spread(rows: Rows, count: int) -> np.ndarray:

@@ -12,6 +12,8 @@ from mlopslib.leakproof.columns import Rows, put
 
 #: numbers are kept below it, so that sums of poisoned rows do not overflow a BIGINT
 _LARGEST = 10**11
+#: digits of the widest decimal
+_WIDEST = 38
 
 
 def poisoned(column: pa.ChunkedArray, rows: Rows, *, way: str) -> pa.ChunkedArray:
@@ -57,7 +59,10 @@ def _decimals(column: pa.ChunkedArray, way: str) -> pa.Array:
     size = 10 ** max(0, min(whole, 9) - 1)
     sign = 1 if way == "high" else -1
     numbers = sign * (size // 2 + np.arange(len(column)) % max(1, size // 2 + 1))
-    return pa.array(numbers.astype(np.int64)).cast(column.type, safe=False)
+    if column.type.scale > _WIDEST - 19:  # a BIGINT takes 19 digits before the point
+        return pa.nulls(len(column), column.type)
+    wide = pa.array(numbers.astype(np.int64)).cast(pa.decimal128(_WIDEST, column.type.scale))
+    return wide.cast(column.type)
 
 
 def _texts(column: pa.ChunkedArray, rows: Rows, way: str) -> pa.Array:

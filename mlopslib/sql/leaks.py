@@ -8,7 +8,7 @@ harm is for the future-poison test (`mlopslib.leakproof`) to find out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ from mlopslib.sql.datecolumns import (
     writing_of_text,
 )
 from mlopslib.sql.lineage import Origin, filters_of, sources_of
-from mlopslib.sql.probes import open_probes
+from mlopslib.sql.probes import Probes, open_probes
 from mlopslib.sql.render import render_sql
 
 Status = Literal["bounded", "open", "after_base", "timeless", "no_date_column"]
@@ -133,13 +133,13 @@ def date_bounds(
     query = read_query(render_sql(sql, params), schema)
     conditions = conditions_of(query)
     declared = {name.lower(): reason for name, reason in timeless.items()}
-    known = _date_columns(query, conditions, schema, writings or {}, declared)
-    variables = {
-        (source.number, name): writing
-        for _, source in query.occurrences()
-        for name, writing in known.get(source.table or "", {}).items()
-    }
     with open_probes(base_dt, [c.formula for group in conditions for c in group]) as probes:
+        known = _date_columns(query, conditions, schema, writings or {}, declared, probes)
+        variables = {
+            (source.number, name): writing
+            for _, source in query.occurrences()
+            for name, writing in known.get(source.table or "", {}).items()
+        }
         dates = solve(conditions, variables, _within(query), probes)
         found = []
         for block, source in query.occurrences():
@@ -221,6 +221,7 @@ def _date_columns(
     schema: Schema,
     writings: Writings,
     declared: Mapping[str, str],
+    probes: Probes,
 ) -> dict[str, dict[str, Writing]]:
     """The date columns of each table that is read: by the data, by type and name, by comparisons."""
     tables = {source.number: source.table or "" for _, source in query.occurrences()}
@@ -239,7 +240,7 @@ def _date_columns(
     shown: dict[tuple[str, str], set[Writing]] = {}
     for group in conditions:
         for condition in group:
-            for variable, writing in _shown(condition.formula):
+            for variable, writing in _shown(condition.formula, probes):
                 if variable[0] in tables:
                     shown.setdefault((tables[variable[0]], variable[1]), set()).add(writing)
     for (table, name), seen in shown.items():
@@ -257,7 +258,7 @@ def _date_columns(
 _LONGEST: list[Writing] = ["ym", "ymd", "ymdhms", "iso_ym", "iso", "iso_ts"]
 
 
-def _shown(formula: exp.Expr) -> list[tuple[Variable, Writing]]:
+def _shown(formula: exp.Expr, probes: Probes) -> list[tuple[Variable, Writing]]:
     """Columns that are compared with dates as texts, and how those are written."""
     found = []
     for node in formula.find_all(exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.In):
@@ -266,14 +267,24 @@ def _shown(formula: exp.Expr) -> list[tuple[Variable, Writing]]:
             continue
         (name,) = names
         is_plain = isinstance(node.this, exp.Column) or isinstance(node.args.get("expression"), exp.Column)
-        for literal in node.find_all(exp.Literal):
-            writing = writing_of_text(literal.name) if literal.is_string else None
+        for constant in _constants(node):
+            known, value = probes.value(constant)
+            writing = writing_of_text(value) if known and isinstance(value, str) else None
             if writing is not None:
                 if not is_plain and writing in ("ym", "iso_ym"):
                     # SUBSTR(dt, 1, 6) = '202401' shows a part of something longer
                     writing = "ymd" if writing == "ym" else "iso"
                 found.append((name, writing))
     return found
+
+
+def _constants(node: exp.Expr) -> Iterator[exp.Expr]:
+    """The largest parts of a comparison that hold no column."""
+    for child in node.iter_expressions():
+        if child.find(exp.Column) is None:
+            yield child
+        elif isinstance(child, exp.Paren | exp.Tuple):
+            yield from _constants(child)
 
 
 def _within(query: Query) -> dict[int, dict[int, int]]:
@@ -303,7 +314,7 @@ def _choose(
     return dating_columns(list(columns))
 
 
-def _span(dates: Dates, probes: Any) -> tuple[str | None, str | None]:
+def _span(dates: Dates, probes: Probes) -> tuple[str | None, str | None]:
     low, high = probes.span(dates.mask, dates.writing)
     return low, high
 

@@ -72,10 +72,10 @@ class Probes:
     def value(self, expression: exp.Expr) -> tuple[bool, Any]:
         """(True, the value) of an expression without columns; (False, None) where the engine cannot say."""
         try:
-            row = self._connection.execute(f"SELECT {_sql(expression)}").fetchone()
+            rows = self._connection.execute(f"SELECT {_sql(expression)}").fetchall()
         except (duckdb.Error, GijunError):
             return False, None
-        return True, row[0] if row else None
+        return True, rows[0][0]
 
     def _ask(self, condition: str, writings: tuple[Writing, ...]) -> Mask | None:
         names = "ab"[: len(writings)]
