@@ -18,8 +18,8 @@ from mlopslib.sql.impala import ImpalaSql
 Engine = Literal["duckdb", "impala", "hive", "spark"]
 
 
-def to_engine(query: str | exp.Query, engine: str) -> str:
-    """The text of a query for an engine.
+def to_engine(query: str | exp.Query, engine: str, *, limit: int | None = None) -> str:
+    """The text of a query for an engine, giving at most `limit` rows.
 
     Impala gets its own SQL back, printed from the parsed text: function names and their arguments stay as
     the author wrote them, comments are gone, so nothing that the guard did not see can reach the engine.
@@ -36,15 +36,19 @@ def to_engine(query: str | exp.Query, engine: str) -> str:
     'SELECT ZEROIFNULL(x) AS y, ADD_MONTHS(d, -3) FROM t'
     >>> to_engine("select zeroifnull(x) y from t", "spark")
     'SELECT COALESCE(`x`, 0) AS `y` FROM `t`'
+    >>> to_engine("select x from t order by x limit 50", "impala", limit=10)
+    'SELECT x FROM t ORDER BY x LIMIT 10'
     """
     tree = guard_select(query) if isinstance(query, str) else query
     try:
+        if engine == "impala" and isinstance(query, str):
+            as_written = sqlglot.parse_one(query, dialect=ImpalaText)
+            return _limited(as_written, limit).sql(dialect=ImpalaText, comments=False)
+        tree = _limited(tree, limit)
         if engine == "duckdb":
             return to_duckdb(tree)
         if engine == "spark":
             return to_spark(tree)
-        if engine == "impala" and isinstance(query, str):
-            return sqlglot.parse_one(query, dialect=ImpalaText).sql(dialect=ImpalaText, comments=False)
         if engine == "impala":
             return tree.sql(dialect=ImpalaSql, identify=True, comments=False)
         return tree.sql(dialect="hive", comments=False)
@@ -53,6 +57,20 @@ def to_engine(query: str | exp.Query, engine: str) -> str:
         raise SqlRejected(
             f"this query cannot be said in the SQL of {engine}: {first}", field="sql"
         ) from error
+
+
+def _limited(query: Any, rows: int | None) -> Any:
+    """A query that gives at most `rows`; its order stays, and a limit of its own that is smaller."""
+    if rows is None:
+        return query
+    own = query.args.get("limit")
+    if own is not None:
+        count = own.args.get("expression")
+        if not isinstance(count, exp.Literal) or int(count.name) <= rows:
+            return query
+    query = query.copy()
+    query.set("limit", exp.Limit(expression=exp.Literal.number(rows)))
+    return query
 
 
 class ImpalaText(Hive):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from sqlglot import exp
-
 from mlopslib.definition import IDENTIFIER, check_identifier
 from mlopslib.errors import ColumnMismatch, InvalidInput, QueryFailed, TableExists, TableNotFound
 from mlopslib.offline.base import Column
@@ -18,22 +16,13 @@ from mlopslib.sql.engines import to_engine
 logger = logging.getLogger(__name__)
 
 
-def guarded(session: Session, sql: str) -> exp.Query:
-    return guard_select(sql, tables=list_tables(session))
+def check(session: Session, sql: str) -> None:
+    """Raise SqlRejected or TableNotFound unless a text is one read of tables that are there."""
+    guard_select(sql, tables=list_tables(session))
 
 
-def describe_query(session: Session, query: exp.Query) -> list[Column]:
-    return session.columns(to_engine(limited(query, 0), session.engine))
-
-
-def limited(query: exp.Query, rows: int) -> exp.Query:
-    """A query that gives at most `rows`; its order stays."""
-    limit = query.args.get("limit")
-    if limit is not None and int(limit.expression.name) <= rows:
-        return query
-    query = query.copy()
-    query.set("limit", exp.Limit(expression=exp.Literal.number(rows)))
-    return query
+def describe_query(session: Session, sql: str) -> list[Column]:
+    return session.columns(to_engine(sql, session.engine, limit=0))
 
 
 def without_void(text: str, given: list[Column]) -> str:

@@ -71,9 +71,10 @@ def connection_fault(error: BaseException, address: Address, *, at: str) -> Giju
     """Why a connection could not be made; `at` is ``port``, ``handshake`` or ``database``."""
     place = f"{address.host}:{address.port}"
     low = str(error).lower()
+    error = _root(error)
     if isinstance(error, socket.gaierror):
         return ConnectionFault(f"the host {address.host!r} is not known: is its name spelled right?")
-    if isinstance(error, ConnectionRefusedError):
+    if isinstance(error, ConnectionRefusedError) or "could not connect to any" in low:
         return ConnectionFault(f"{place} refused the connection: does the server run, and on this port?")
     if isinstance(error, TimeoutError) or "timed out" in low:
         return ConnectionFault(
@@ -83,6 +84,10 @@ def connection_fault(error: BaseException, address: Address, *, at: str) -> Giju
         return ConnectionFault(
             f"the server refused the login of {address.user or 'nobody'!r} with auth={address.auth}: "
             "check user and password"
+        )
+    if at == "handshake" and "mechanisms listed" in low:
+        return ConnectionFault(
+            f"auth={address.auth} is not possible on this machine: for GSSAPI, pip install 'impyla[kerberos]'"
         )
     if at == "handshake" and any(mark in low for mark in ("kerberos", "gssapi", "credentials")):
         return ConnectionFault(
@@ -97,6 +102,16 @@ def connection_fault(error: BaseException, address: Address, *, at: str) -> Giju
     if at == "database":
         return ConnectionFault(f"the database {address.database!r} cannot be used: {first_line(error)}")
     return ConnectionFault(f"the connection to {place} failed: {first_line(error)}")
+
+
+def _root(error: BaseException) -> BaseException:
+    """The system's own error, where a library has wrapped it."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError):
+            return seen
+        seen = getattr(seen, "inner", None) or seen.__cause__ or seen.__context__
+    return error
 
 
 def _hung_up(error: BaseException) -> bool:

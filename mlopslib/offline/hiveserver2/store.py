@@ -115,7 +115,8 @@ class HiveServer2Store:
 
     def describe_sql(self, sql: str) -> list[Column]:
         with self._session() as session:
-            return catalog.describe_query(session, catalog.guarded(session, sql))
+            catalog.check(session, sql)
+            return catalog.describe_query(session, sql)
 
     def read_sql(
         self,
@@ -128,16 +129,16 @@ class HiveServer2Store:
         watch = self._watch(limits, is_cancelled)
         watch.check()
         with self._session() as session:
-            query = catalog.guarded(session, sql)
-            if watch.limits.rows is not None:
-                # the engine need not compute, nor keep in its memory, more than one row too many
-                query = catalog.limited(query, watch.limits.rows + 1)
-            return session.query(to_engine(query, session.engine), watch)
+            catalog.check(session, sql)
+            # the engine need not compute, nor keep in its memory, more than one row too many
+            most = None if watch.limits.rows is None else watch.limits.rows + 1
+            return session.query(to_engine(sql, session.engine, limit=most), watch)
 
     def estimate_rows(self, sql: str) -> int | None:
         with self._session() as session:
             explain = "EXPLAIN COST" if session.engine == "spark" else "EXPLAIN"
-            answer = session.query(f"{explain} {to_engine(catalog.guarded(session, sql), session.engine)}")
+            catalog.check(session, sql)
+            answer = session.query(f"{explain} {to_engine(sql, session.engine)}")
         plan = "\n".join(str(value) for value in answer.column(0).to_pylist())
         return ddl.estimated_rows(self.engine, plan)
 
@@ -317,10 +318,10 @@ class HiveServer2Store:
         watch.check()
         with self._session() as session, temporary_table(session) as staged:
             self._sweep(session)
-            query = catalog.guarded(session, sql)
-            given = catalog.describe_query(session, query)
+            catalog.check(session, sql)
+            given = catalog.describe_query(session, sql)
             check_columns(feature_set, given, partition=column)
-            text = catalog.without_void(to_engine(query, session.engine), given)
+            text = catalog.without_void(to_engine(sql, session.engine), given)
             session.run(f"CREATE TABLE {ddl.quote_name(staged)} STORED AS PARQUET AS {text}", watch)
             checks = checks_of(feature_set, given, ddl.quote_name)
             numbered = ", ".join(f"{check} AS n{number}" for number, check in enumerate(checks))
