@@ -230,6 +230,9 @@ def _outputs(
 
 def _leaks(leaks: LeakCheck, sql: str) -> list[Finding]:
     findings = []
+    if leaks.is_clean is None:
+        text = _("The dates of this query could not be read: %(why)s") % {"why": leaks.sentence}
+        findings.append(Finding("warning", text, field="leaks"))
     for source in leaks.sources:
         if source.status in ("after_base", "open"):
             level = "error" if source.status == "after_base" else "warning"

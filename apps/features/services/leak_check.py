@@ -39,7 +39,8 @@ class LeakCheck:
     @property
     def doubtful(self) -> list[str]:
         """What a person has to answer for before it is published: sources without an end, labels."""
-        return [*self.open_tables, *self.labels]
+        unread = ["dates that could not be read"] if self.is_clean is None else []
+        return [*unread, *self.open_tables, *self.labels]
 
     @property
     def sentence_after(self) -> str:

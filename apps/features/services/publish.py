@@ -212,6 +212,12 @@ def _check_leaks(leaks: LeakCheck, acknowledge: str) -> str:
     reason = " ".join(acknowledge.split())
     if len(reason) > 300:
         raise InvalidInput("the reason has 300 characters at most", field="acknowledge")
+    if leaks.is_clean is None and not reason:
+        raise DefinitionInvalid(
+            f"the dates of this query could not be read ({leaks.sentence}): try again, or say why it does "
+            "no harm",
+            field="acknowledge",
+        )
     if leaks.labels and not reason:
         raise DefinitionInvalid(
             f"{', '.join(leaks.labels)}: a column of this name is known only after its row's date. Leave it "
