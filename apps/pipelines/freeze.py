@@ -7,12 +7,12 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.features.models import FeatureSet
+from apps.features.models import FeatureProfile, FeatureSet
 from apps.models.models import ModelVersion
 from apps.pipelines.errors import PipelineInvalid
 from apps.pipelines.models import Pipeline, Template
 from mlopslib.dates import add_months, months_between, validate_ym
-from mlopslib.definition import ModelSpec
+from mlopslib.definition import FeatureSetSpec, ModelSpec
 from mlopslib.errors import InvalidDate, InvalidInput
 
 #: more months than a bank keeps: a longer range is a typing error
@@ -34,7 +34,10 @@ def freeze(pipeline: Pipeline, base_ym: str, asked: Mapping[str, Any]) -> dict[s
             f"it has {', '.join(known) or 'none beside its base month'}",
             field="params",
         )
-    return freezer(pipeline, base_ym, asked)
+    params = freezer(pipeline, base_ym, asked)
+    if pipeline.template in _MAKES_MONTHS:
+        params["reference_yms"] = _reference_yms(params["feature_sets"])
+    return params
 
 
 def _training(pipeline: Pipeline, base_ym: str, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,6 +115,30 @@ _FREEZERS: dict[str, tuple[Callable[[Pipeline, str, Mapping[str, Any]], dict[str
     Template.EDA: (_eda, ("target",)),
     Template.ONLINE: (_online, ()),
 }
+
+
+#: templates that may make months of feature sets
+_MAKES_MONTHS = (Template.TRAINING, Template.MONITORING, Template.MATERIALISE)
+
+
+def _reference_yms(feature_sets: list[dict[str, Any]]) -> dict[str, str]:
+    """The month that each feature set's PSI is taken against, by table, where one is on record.
+
+    A month that is filled in before it must not become the reference by being the earliest.
+    """
+    specs = [FeatureSetSpec.from_dict(item) for item in feature_sets]
+    found = {}
+    for spec in specs:
+        newest = (
+            FeatureProfile.objects.filter(
+                feature__feature_set__name=spec.name, feature__feature_set__version=spec.version
+            )
+            .order_by("-created_at", "-pk")
+            .first()
+        )
+        if newest is not None and newest.histogram.get("reference_ym"):
+            found[spec.table] = newest.histogram["reference_ym"]
+    return found
 
 
 def _champion(pipeline: Pipeline) -> ModelVersion | None:

@@ -201,4 +201,4 @@ RECORDERS: dict[str, Recorder] = {
 }
 
 #: what a step reports while it still runs is kept as the same step's result is
-PARTIAL_RECORDERS: dict[str, Recorder] = {"materialise": _materialise}
+PARTIAL_RECORDERS: dict[str, Recorder] = {"materialise": _materialise, "extract": _extract}

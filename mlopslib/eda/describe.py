@@ -9,11 +9,14 @@ from typing import Any
 
 from mlopslib.definition import FeatureSpec
 from mlopslib.eda.source import Source, batches, column
+from mlopslib.eda.source import number as literal
 from mlopslib.metrics.association import RankSums
 
 REPORTED = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 #: the inner edges of ten quantile bins, as `PsiReference.fit_numeric` takes them
 DECILES = tuple(tenth / 10 for tenth in range(1, 10))
+#: interquartile ranges beyond the quartiles: Tukey's fences
+FENCE = 1.5
 #: levels that a report names
 TOP = 50
 
@@ -23,7 +26,7 @@ Step = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Numbers:
-    """A numeric column. `quantiles` holds `REPORTED` and `DECILES`; `ranks` is there with a target."""
+    """A numeric column. `quantiles` by their shares; `ranks` is there with a target."""
 
     name: str
     rows: int
@@ -76,7 +79,11 @@ def count_rows(source: Source) -> int:
 
 
 def describe_numbers(
-    source: Source, features: Sequence[FeatureSpec], *, on_step: Step = lambda done: None
+    source: Source,
+    features: Sequence[FeatureSpec],
+    *,
+    shares: Sequence[float] = REPORTED,
+    on_step: Step = lambda done: None,
 ) -> list[Numbers]:
     """Moments in one scan for a batch of columns, then order statistics from each column's value counts."""
     found: list[Numbers] = []
@@ -84,7 +91,7 @@ def describe_numbers(
         found += _moments(source, batch)
     described: list[Numbers] = []
     for group in batches(found, source.features_at_once):
-        described += _orders(source, group)
+        described += _orders(source, group, shares)
         on_step(len(group))
     return described
 
@@ -111,6 +118,28 @@ def describe_levels(
     return found
 
 
+def decile_edges(item: Numbers) -> list[float]:
+    """Edges of at most ten quantile bins, equal ones merged; `item` was described with `DECILES`."""
+    return sorted({item.quantiles[share] for share in DECILES}) if item.present else []
+
+
+def outlier_shares(source: Source, numbers: Sequence[Numbers]) -> dict[str, float | None]:
+    """Share of the present values outside Tukey's fences, quartiles -/+ 1.5 interquartile ranges."""
+    found: dict[str, float | None] = {item.name: None for item in numbers}
+    usable = [item for item in numbers if item.present]
+    for batch in batches(usable, source.features_at_once):
+        outputs = []
+        for item in batch:
+            reach = FENCE * (item.quantiles[0.75] - item.quantiles[0.25])
+            low, high = item.quantiles[0.25] - reach, item.quantiles[0.75] + reach
+            name = column(item.name)
+            outside = f"{name} < {literal(low)} OR {name} > {literal(high)}"
+            outputs.append(f"SUM(CASE WHEN {outside} THEN 1 ELSE 0 END)")
+        for item, count in zip(batch, source.row(source.select(outputs)), strict=True):
+            found[item.name] = int(count) / item.present
+    return found
+
+
 def _moments(source: Source, batch: Sequence[FeatureSpec]) -> list[Numbers]:
     outputs = ["COUNT(*)"]
     for item in batch:
@@ -127,7 +156,7 @@ def _moments(source: Source, batch: Sequence[FeatureSpec]) -> list[Numbers]:
     return found
 
 
-def _orders(source: Source, group: Sequence[Numbers]) -> list[Numbers]:
+def _orders(source: Source, group: Sequence[Numbers], shares: Sequence[float]) -> list[Numbers]:
     """Distinct values, quantiles and rank sums: from value counts and their running total, column by column.
 
     That form needs no percentile function, which Impala lacks, and the same counts give the AUC.
@@ -135,7 +164,7 @@ def _orders(source: Source, group: Sequence[Numbers]) -> list[Numbers]:
     wanted = [item for item in group if item.present]
     if not wanted:
         return list(group)
-    positions = [_positions(item.present) for item in wanted]
+    positions = [_positions(item.present, shares) for item in wanted]
     width = max(len(item) for item in positions)
     has_target = source.target_sql is not None
     parts = [
@@ -157,7 +186,7 @@ def _orders(source: Source, group: Sequence[Numbers]) -> list[Numbers]:
         ranks = _rank_sums(values[width:]) if has_target else None
         found.append(
             Numbers(
-                **{**vars(item), "distinct": int(distinct), "quantiles": _quantiles(item.present, at)}
+                **{**vars(item), "distinct": int(distinct), "quantiles": _quantiles(item.present, at, shares)}
                 | {"ranks": ranks}
             )
         )
@@ -189,20 +218,20 @@ def _order_select(
     return f"SELECT {', '.join(outputs)} FROM (SELECT {', '.join(inner)} FROM ({grouped}) g) w"  # noqa: S608
 
 
-def _positions(present: int) -> list[int]:
+def _positions(present: int, shares: Sequence[float]) -> list[int]:
     """Places in the sorted values, from 0, that the quantiles lie at or between."""
     places: set[int] = set()
-    for share in (*REPORTED, *DECILES):
+    for share in shares:
         place = (present - 1) * share
         places.add(math.floor(place))
         places.add(min(present - 1, math.floor(place) + 1))
     return sorted(places)
 
 
-def _quantiles(present: int, at: dict[int, float]) -> dict[float, float]:
+def _quantiles(present: int, at: dict[int, float], shares: Sequence[float]) -> dict[float, float]:
     """Type 7, in numpy's own order of operations, so that edges are the same to the last bit."""
     found = {}
-    for share in sorted({*REPORTED, *DECILES}):
+    for share in shares:
         place = (present - 1) * share
         low = math.floor(place)
         below, above = at[low], at[min(present - 1, low + 1)]

@@ -19,8 +19,10 @@ from mlopslib.eda.describe import (
     Levels,
     Numbers,
     count_rows,
+    decile_edges,
     describe_levels,
     describe_numbers,
+    outlier_shares,
 )
 from mlopslib.eda.mixed import correlation_ratios, cramers, is_capped
 from mlopslib.eda.pairs import SPEARMAN_ROWS, PairFigures, pearson, spearman
@@ -35,7 +37,7 @@ from mlopslib.eda.report import (
     PairKind,
     TargetReport,
 )
-from mlopslib.eda.source import Source, batches, column, number
+from mlopslib.eda.source import Source
 from mlopslib.eda.target import by_name, check_target, fold, target_of_category, target_of_number
 from mlopslib.errors import EmptyMonth
 from mlopslib.offline.base import OfflineStore
@@ -47,8 +49,8 @@ Progress = Callable[[float, float, str], None]
 BINS = 20
 #: pairs that a report names, strongest first
 MOST_PAIRS = 100
-#: interquartile ranges beyond the quartiles: Tukey's fences of outliers, and of what a histogram leaves out
-FENCE, FAR_FENCE = 1.5, 3.0
+#: interquartile ranges beyond the quartiles at which a histogram's even bins end
+FAR_FENCE = 3.0
 
 
 def explore(
@@ -102,7 +104,10 @@ def explore(
     numeric = [item for item in features if item.dtype == "numeric"]
     category = [item for item in features if item.dtype == "category"]
     clock = _Clock(on_progress, len(numeric), len(category))
-    numbers = describe_numbers(source, numeric, on_step=clock.part("Describing the numbers", 4.0))
+    shares = sorted({*REPORTED, *DECILES}) if target else REPORTED
+    numbers = describe_numbers(
+        source, numeric, shares=shares, on_step=clock.part("Describing the numbers", 4.0)
+    )
     levels = describe_levels(source, category, on_step=clock.part("Describing the categories", 0.5))
     described, deciles = _shapes(source, numbers, clock)
     described |= {item.name: _describe_category(item) for item in levels}
@@ -156,15 +161,12 @@ def _shapes(
 ) -> tuple[dict[str, Described], dict[str, tuple[list[float], BinCounts]]]:
     """Histograms and outliers; and counts by decile, from the same scan."""
     inner = {item.name: _histogram_edges(item) for item in numbers}
-    decile = {
-        item.name: sorted({item.quantiles[share] for share in DECILES}) if item.present else []
-        for item in numbers
-    }
-    fine = {name: list(inner[name]) for name in inner}
+    decile: dict[str, list[float]] = {name: [] for name in inner}
     if source.target_sql is not None:
-        fine = {name: sorted({*inner[name], *decile[name]}) for name in inner}
+        decile |= {item.name: decile_edges(item) for item in numbers}
+    fine = {name: sorted({*inner[name], *decile[name]}) for name in inner}
     counted = count_bins(source, fine, on_step=clock.part("Drawing the histograms", 1.0))
-    outliers = _outliers(source.without_target, numbers)
+    outliers = outlier_shares(source.without_target, numbers)
     shapes, deciles = {}, {}
     for item in numbers:
         histogram = fold(inner[item.name], fine[item.name], counted[item.name])
@@ -186,22 +188,6 @@ def _histogram_edges(item: Numbers) -> list[float]:
         low, high = item.minimum, item.maximum
     edges = np.linspace(low, high, BINS + 1)[1:-1]
     return [float(edge) for edge in np.unique(edges) if math.isfinite(edge)]
-
-
-def _outliers(source: Source, numbers: Sequence[Numbers]) -> dict[str, float | None]:
-    found: dict[str, float | None] = {item.name: None for item in numbers}
-    usable = [item for item in numbers if item.present]
-    for batch in batches(usable, source.features_at_once):
-        outputs = []
-        for item in batch:
-            reach = FENCE * (item.quantiles[0.75] - item.quantiles[0.25])
-            low, high = item.quantiles[0.25] - reach, item.quantiles[0.75] + reach
-            name = column(item.name)
-            outside = f"{name} < {number(low)} OR {name} > {number(high)}"
-            outputs.append(f"SUM(CASE WHEN {outside} THEN 1 ELSE 0 END)")
-        for item, count in zip(batch, source.row(source.select(outputs)), strict=True):
-            found[item.name] = int(count) / item.present
-    return found
 
 
 def _describe_number(

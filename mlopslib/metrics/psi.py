@@ -48,6 +48,8 @@ class PsiResult:
         ``(1/n + 1/m) * chi2(B - 1)``, B the number of bins that hold any row.
     floor_used
         Whether an empty bin's share was replaced by 0.0001.
+    p
+        The chance of a PSI of this size or more when nothing has moved, by the same distribution.
     """
 
     value: float
@@ -57,6 +59,7 @@ class PsiResult:
     low: float
     high: float
     floor_used: bool
+    p: float
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -244,6 +247,7 @@ def _result(labels: list[str], expected: Counts, actual: Counts) -> PsiResult:
         low=0.0,
         high=_null_95(int(used.sum()), n, m),
         floor_used=bool(floored.any()),
+        p=_null_p(float(parts.sum()), int(used.sum()), n, m),
     )
 
 
@@ -252,6 +256,12 @@ def _null_95(bins: int, n: int, m: int) -> float:
     from scipy.special import chdtri
 
     return float(chdtri(bins - 1, 0.05)) * (1 / n + 1 / m) if bins > 1 else 0.0
+
+
+def _null_p(value: float, bins: int, n: int, m: int) -> float:
+    from scipy.special import chdtrc
+
+    return float(chdtrc(bins - 1, max(0.0, value) / (1 / n + 1 / m))) if bins > 1 else 1.0
 
 
 def _numeric_counts(numbers: NDArray[np.float64], edges: NDArray[np.float64]) -> Counts:

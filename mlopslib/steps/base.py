@@ -26,7 +26,8 @@ class StepContext:
         The run's frozen parameters. Keys by template: ``champion`` (dict with ``version``,
         ``package_sha256``, ``definition``, ``train_months``) or None for training;
         ``version``, ``package_sha256`` for monitoring; ``first_ym``, ``last_ym`` for materialise;
-        ``months``, ``timeless`` for leak_proof; ``target`` for eda.
+        ``months``, ``timeless`` for leak_proof; ``target`` for eda. ``reference_yms``, where months
+        may be made: the month that a feature set's PSI is taken against, by table.
     spec
         The model's definition; None in the materialise template.
     feature_sets

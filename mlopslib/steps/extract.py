@@ -39,7 +39,7 @@ def run(ctx: StepContext) -> StepResult:
             )
     rows = frame.groupby("part").size().to_dict()
     rate = frame.loc[frame["part"] == "train", "target"].mean()
-    made = f", {reader.materialised} partitions made first" if reader.materialised else ""
+    made = f", {len(reader.materialised)} partitions made first" if reader.materialised else ""
     return StepResult(
         summary=f"{len(frame):,} rows in {len(parts)} months; {rate:.1%} of the training rows respond{made}",
         metrics={
@@ -52,6 +52,7 @@ def run(ctx: StepContext) -> StepResult:
             "rows": {part: int(rows.get(part, 0)) for part in ("train", "oot", "recent")},
             "positives": int(frame["target"].sum()),
             "tables": reader.versions,
+            "materialised": reader.materialised,
         },
         artifacts={"dataset": put_frame(ctx, frame, "dataset")},
     )

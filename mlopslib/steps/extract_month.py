@@ -29,7 +29,12 @@ def run(ctx: StepContext) -> StepResult:
     words = f"{mature} is not measured: {reason}" if reason else f"labels of {mature}"
     return StepResult(
         summary=f"{len(frame):,} rows: {ctx.base_ym} without labels; {words}",
-        metrics={"months": parts, "tables": reader.versions, "rows": len(frame)},
+        metrics={
+            "months": parts,
+            "tables": reader.versions,
+            "rows": len(frame),
+            "materialised": reader.materialised,
+        },
         artifacts={"dataset": put_frame(ctx, frame, "dataset")},
     )
 

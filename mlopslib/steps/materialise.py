@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import pyarrow as pa
-
 from mlopslib.dates import date_params, month_range, validate_ym
 from mlopslib.definition import FeatureSetSpec
 from mlopslib.errors import DefinitionInvalid, InvalidInput
-from mlopslib.metrics.psi import PsiReference
 from mlopslib.offline.base import OfflineStore, WrittenPartition
-from mlopslib.profile import Profile, profile_column, reference_of
+from mlopslib.profile import PARTITION, MonthProfiler
 from mlopslib.sql import render_sql
 from mlopslib.steps.base import StepContext, StepResult
-
-PARTITION = "base_ym"
 
 
 def run(ctx: StepContext) -> StepResult:
@@ -27,8 +22,8 @@ def run(ctx: StepContext) -> StepResult:
         )
     feature_set = ctx.feature_sets[0]
     months = _months(ctx.params, ctx.base_ym)
-    references: dict[str, PsiReference] = {}
-    reference_ym = ""
+    recorded = (ctx.params.get("reference_yms") or {}).get(feature_set.table)
+    profiler = MonthProfiler(ctx.store, feature_set, reference_ym=recorded)
     # months that an earlier attempt finished stand in the store and in the catalog
     found: list[dict[str, Any]] = list(ctx.reported.get("months", ()))
     done = {month["base_ym"] for month in found}
@@ -36,11 +31,14 @@ def run(ctx: StepContext) -> StepResult:
         if ym in done:
             continue
         ctx.progress(number, len(months), f"{feature_set.name} {ym}")
+        before = profiler.references_before(ym)
         month = materialise_month(ctx.store, feature_set, ym)
-        if not reference_ym:
-            reference_ym = ctx.store.partitions(feature_set.table, PARTITION)[0]
-            references = _references(ctx.store, feature_set, reference_ym)
-        profiles = profile_month(ctx.store, feature_set, ym, references=references, reference_ym=reference_ym)
+        profiles = profiler.profile(ym)
+        if profiler.has_moved(before):
+            ctx.log(
+                f"{ym} is the month that the others are compared with, and it now holds other values: "
+                "their PSI stands against the former ones until they are made again"
+            )
         ctx.log(f"{ym}: {month.rows:,} rows, version {month.table_version} of {feature_set.table}")
         if month.infinite:
             ctx.log(f"{ym}: {month.infinite:,} infinite values were kept as missing")
@@ -80,29 +78,6 @@ def materialise_month(
     return store.write_partition(feature_set, sql, column=PARTITION, value=ym, is_cancelled=is_cancelled)
 
 
-def profile_month(
-    store: OfflineStore,
-    feature_set: FeatureSetSpec,
-    ym: str,
-    *,
-    references: Mapping[str, PsiReference],
-    reference_ym: str,
-) -> list[Profile]:
-    """Profiles of every feature of a materialised month, as it stands in the store."""
-    data = _read_month(store, feature_set, ym)
-    return [
-        profile_column(
-            feature.name,
-            data.column(feature.name),
-            feature.dtype,
-            reference=references[feature.name],
-            reference_ym=reference_ym,
-            is_reference=ym == reference_ym,
-        )
-        for feature in feature_set.features
-    ]
-
-
 def _months(params: Mapping[str, object], base_ym: str) -> list[str]:
     """The months asked for; the run's base month alone where none are named."""
     first, last = str(params.get("first_ym") or base_ym), str(params.get("last_ym") or base_ym)
@@ -110,16 +85,3 @@ def _months(params: Mapping[str, object], base_ym: str) -> list[str]:
     if not months:
         raise InvalidInput(f"the first month {first} is after the last month {last}", field="first_ym")
     return months
-
-
-def _references(store: OfflineStore, feature_set: FeatureSetSpec, ym: str) -> dict[str, PsiReference]:
-    data = _read_month(store, feature_set, ym)
-    return {
-        feature.name: reference_of(data.column(feature.name), feature.dtype)
-        for feature in feature_set.features
-    }
-
-
-def _read_month(store: OfflineStore, feature_set: FeatureSetSpec, ym: str) -> pa.Table:
-    names = [feature.name for feature in feature_set.features]
-    return store.read_partition(feature_set.table, PARTITION, ym, columns=names)

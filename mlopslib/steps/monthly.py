@@ -10,6 +10,7 @@ import pandas as pd
 from mlopslib.dates import date_params
 from mlopslib.definition import FeatureRef, FeatureSetSpec, ModelSpec
 from mlopslib.errors import DataError, DefinitionInvalid, EmptyMonth
+from mlopslib.profile import MonthProfiler
 from mlopslib.sql import render_sql, tables_in
 from mlopslib.steps.base import StepContext
 from mlopslib.steps.materialise import materialise_month
@@ -28,7 +29,7 @@ class MonthReader:
     versions
         Table -> version that was read; the same versions give the same rows later.
     materialised
-        Feature-set months that had to be made.
+        Feature-set months that had to be made: each with its feature set, rows and profiles.
     """
 
     def __init__(self, ctx: StepContext, spec: ModelSpec, columns: Mapping[str, FeatureRef]) -> None:
@@ -37,7 +38,7 @@ class MonthReader:
         self._columns = columns
         self._sets = self._pinned_sets()
         self.versions: dict[str, int] = {}
-        self.materialised = 0
+        self.materialised: list[dict[str, Any]] = []
 
     def read(self, parts: Mapping[str, str], *, with_target: Collection[str]) -> pd.DataFrame:
         """Rows of the months in `parts` (month -> part), sorted by month and entity.
@@ -84,11 +85,26 @@ class MonthReader:
             for feature_set in self._sets
             for ym in sorted(set(months) - set(store.partitions(feature_set.table, "base_ym")))
         ]
+        recorded = self._ctx.params.get("reference_yms") or {}
+        profilers = {
+            item.table: MonthProfiler(store, item, reference_ym=recorded.get(item.table))
+            for item in dict.fromkeys(feature_set for feature_set, _ in absent)
+        }
         for number, (feature_set, ym) in enumerate(absent):
             self._ctx.progress(number, len(absent), f"Making {feature_set.name} {ym}")
             made = materialise_month(store, feature_set, ym)
             self._ctx.log(f"made {feature_set.name} v{feature_set.version} {ym}: {made.rows:,} rows")
-        self.materialised = len(absent)
+            month = {
+                "feature_set": feature_set.name,
+                "version": feature_set.version,
+                "base_ym": ym,
+                "rows": made.rows,
+                "table_version": made.table_version,
+                "profiles": [item.to_dict() for item in profilers[feature_set.table].profile(ym)],
+            }
+            self.materialised.append(month)
+            # the month stands, whatever becomes of this run
+            self._ctx.partial({"materialised": [month]}, {})
 
     def _pin(self, months: list[str], with_target: Collection[str]) -> None:
         tables = [item.table for item in self._sets]

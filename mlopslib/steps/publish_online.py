@@ -10,8 +10,8 @@ from mlopslib.definition import FeatureSetSpec
 from mlopslib.errors import DefinitionInvalid, EmptyMonth, OnlineStoreError
 from mlopslib.online import open_online
 from mlopslib.online.consistency import check_consistency
+from mlopslib.profile import PARTITION
 from mlopslib.steps.base import StepContext, StepResult
-from mlopslib.steps.materialise import PARTITION
 
 #: rows that are turned into bytes at a time
 BATCH = 20_000

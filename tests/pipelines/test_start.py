@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from apps.features.records import record_materialisation
 from apps.pipelines import dispatch
 from apps.pipelines.errors import KeyReused, PipelineInvalid
 from apps.pipelines.models import Pipeline, PipelineRun
@@ -62,6 +63,22 @@ def test_run_freezes_dates_definition_feature_sets_and_champion() -> None:
     assert (run.status, run.requested_by) == ("PENDING", person)
     event = AuditEvent.objects.get(action="run.started")
     assert (event.actor, event.object_id, event.data["base_ym"]) == (person, str(run.pk), "202606")
+
+
+def test_the_month_that_psi_is_taken_against_stays_when_earlier_months_are_filled_in() -> None:
+    person = make_user("data_scientist")
+    feature_set = make_feature_set("cust_txn", owner=person)
+    pipeline = define_pipeline(
+        actor=person, name="fill", template="materialise", feature_set=feature_set, policy=None
+    )
+    assert start(pipeline, actor=person).params["reference_yms"] == {}
+    profile = {"feature": feature_set.features.first().name, "rows": 5, "missing": 0}
+    for base_ym in ("202603", "202601"):
+        month = {"base_ym": base_ym, "rows": 5, "table_version": 0}
+        found = [profile | {"histogram": {"reference_ym": "202603"}}]
+        record_materialisation(feature_set=feature_set, months=[month | {"profiles": found}])
+    table = feature_set.to_spec().table
+    assert start(pipeline, actor=person, base_ym="202605").params["reference_yms"] == {table: "202603"}
 
 
 def test_first_run_has_no_champion() -> None:
