@@ -56,7 +56,16 @@ def month_axis(months: Sequence[str]) -> dict[str, Any]:
             year = ym[:4]
             text += f"<br>{year}"
         texts.append(text)
-    return {"type": "category", "tickmode": "array", "tickvals": ticks, "ticktext": texts, "tickangle": 0}
+    return {
+        "type": "category",
+        # without it the months would stand in the order in which the traces name them
+        "categoryorder": "array",
+        "categoryarray": [month_label(ym) for ym in months],
+        "tickmode": "array",
+        "tickvals": ticks,
+        "ticktext": texts,
+        "tickangle": 0,
+    }
 
 
 def month_name(ym: str) -> str:

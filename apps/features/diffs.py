@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from apps.features.models import Feature, FeatureSet
 
@@ -92,7 +93,12 @@ def sql_lines(before: str, after: str) -> list[Line]:
 
 
 def _skip(n: int) -> Line:
-    return Line("skip", None, None, _("%(n)s lines without a change") % {"n": n})
+    return Line(
+        "skip",
+        None,
+        None,
+        ngettext("%(n)s line without a change", "%(n)s lines without a change", n) % {"n": n},
+    )
 
 
 def _columns(before: FeatureSet, after: FeatureSet) -> tuple[list[ColumnChange], int]:

@@ -21,7 +21,9 @@ from apps.features.models import Feature, FeatureSet
 
 #: choices of a facet that stand open; the rest are behind "more"
 SHOWN = 8
-NAMES = ("domain", "tag", "entity", "owner", "drift", "freshness", "status", "dtype")
+#: words that people wrote, of which there may be hundreds
+SHOWN_OF = {"tag": 6, "owner": 6}
+NAMES = ("domain", "entity", "drift", "freshness", "status", "dtype", "tag", "owner")
 
 #: fixed choices that are shown only where there is one
 _ONLY_IF_ANY = frozenset({"none", "DRAFT", "DEPRECATED"})
@@ -52,11 +54,15 @@ class Facet:
     @property
     def first(self) -> list[Choice]:
         """What stands open: the first ones and whatever is ticked."""
-        return [c for index, c in enumerate(self.choices) if index < SHOWN or c.is_on]
+        return [c for index, c in enumerate(self.choices) if index < self._most or c.is_on]
 
     @property
     def rest(self) -> list[Choice]:
-        return [c for index, c in enumerate(self.choices) if index >= SHOWN and not c.is_on]
+        return [c for index, c in enumerate(self.choices) if index >= self._most and not c.is_on]
+
+    @property
+    def _most(self) -> int:
+        return SHOWN_OF.get(self.name, SHOWN)
 
 
 @dataclass(frozen=True)

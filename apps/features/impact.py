@@ -12,6 +12,9 @@ from django.utils.translation import ngettext
 from apps.features.models import Feature, FeatureSet, FeatureSource, SetSource
 from apps.features.usage import all_uses
 
+#: features of a set that stand open; the rest are behind "more"
+SHOWN = 12
+
 
 @dataclass
 class BrokenSet:
@@ -23,6 +26,14 @@ class BrokenSet:
     #: whether the column decides which rows the set has: then none of its features can be computed
     decides_rows: bool = False
     pinned_by: list[str] = field(default_factory=list)
+
+    @property
+    def first(self) -> list[Feature]:
+        return self.features[:SHOWN]
+
+    @property
+    def rest(self) -> list[Feature]:
+        return self.features[SHOWN:]
 
 
 @dataclass
@@ -43,7 +54,8 @@ class Impact:
 
     @property
     def features(self) -> int:
-        return sum(len(item.features) for item in self.sets)
+        """How many features, counted once where several versions of a set hold them."""
+        return len({(item.feature_set.name, row.name) for item in self.sets for row in item.features})
 
     @property
     def endpoints(self) -> list[Any]:
@@ -59,7 +71,8 @@ class Impact:
         """The whole of it in one sentence."""
         if not self.sets:
             return _("Nothing in the catalog reads %(name)s.") % {"name": self.name}
-        sets = ngettext("%(n)s feature set", "%(n)s feature sets", len(self.sets)) % {"n": len(self.sets)}
+        n = len({item.feature_set.name for item in self.sets})
+        sets = ngettext("%(n)s feature set", "%(n)s feature sets", n) % {"n": n}
         features = ngettext("%(n)s feature", "%(n)s features", self.features) % {"n": self.features}
         parts = [
             _("Without %(name)s, %(features)s of %(sets)s cannot be computed.")

@@ -22,6 +22,8 @@ MANY = 16
 #: a group of this many is drawn one by one all the same
 FEW = 3
 WIDTH, HEIGHT, GAP, SPACE, TOP = 196, 42, 10, 44, 30
+#: height of the picture that stands open without scrolling
+FIRST_SIGHT = 600
 #: letters that fit into a node
 _LETTERS = 25
 
@@ -107,7 +109,8 @@ class Graph:
         """Columns from left to right, each in the middle of the picture's height."""
         for index, kind in enumerate(KINDS):
             column = self.of(kind)
-            room = self.height - TOP - len(column) * (HEIGHT + GAP)
+            # the middle of what one sees first, where the picture is taller than the screen
+            room = max(min(self.height, FIRST_SIGHT) - TOP - len(column) * (HEIGHT + GAP), 0)
             for place, node in enumerate(column):
                 node.x = 1 + index * (WIDTH + SPACE)
                 node.y = TOP + room // 2 + place * (HEIGHT + GAP)

@@ -5,11 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import re
+from urllib.parse import quote
 
 import pandas as pd
 import pytest
+from django.utils import timezone
 
-from apps.features.models import Feature, FeatureProfile, FeatureSet
+from apps.features.models import (
+    Feature,
+    FeatureProfile,
+    FeatureSet,
+    FeatureSource,
+    SavedView,
+    SetSource,
+    Tag,
+)
 from apps.features.records import refresh_latest
 from mlopslib.definition import FeatureSpec
 from mlopslib.offline import open_store
@@ -96,21 +106,51 @@ def test_csv_holds_the_current_filter_and_no_formula(bank, client_as):
 
 def test_words_of_people_are_escaped_everywhere(bank, client_as):
     bad = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
-    Feature.objects.filter(name="bal_avg_3m").update(description=bad)
-    FeatureSet.objects.filter(name="cust_balance").update(title=bad[:120], description=bad, sql=bad)
+    Feature.objects.filter(name="bal_avg_3m").update(
+        description=bad, deprecated_at=timezone.now(), deprecation_reason=bad
+    )
+    FeatureSet.objects.filter(name="cust_balance").update(
+        title=bad,
+        description=bad,
+        domain=bad[:40],
+        sql=bad,
+        status="DEPRECATED",
+        deprecation_reason=bad,
+        timeless_tables={"t": bad},
+        source_tables=[bad],
+    )
+    bank.feature_set.tags.add(Tag.objects.create(name=bad[9:49]))
+    draft = make_feature_set("cust_balance", is_current=False, status="DRAFT", title=bad, sql=bad + bad)
+    FeatureSource.objects.create(feature=draft.features.first(), table=bad, column=bad)
+    SetSource.objects.create(feature_set=bank.feature_set, table=bad, column=bad)
+    SavedView.objects.create(owner=bank.scientist, name=bad[9:69], query="q=x", is_shared=True)
     profile = FeatureProfile.objects.get(feature__name="bal_avg_3m", base_ym="202606")
     profile.histogram = {"labels": [bad, "high"], "shares": [0.4, 0.6], "reference_ym": "202604"}
+    profile.details = {"top": [{"value": bad, "count": 3}]}
     profile.save()
-    client = client_as("viewer")
+    client = client_as(bank.scientist)
+    found = quote(bad)
     for address in (
         "/features/",
+        f"/features/?q={found}",
+        "/features/?q=alert",
+        f"/features/?domain={found}&tag={found}&owner={found}&feature_set={found}",
         "/features/sets/",
+        "/features/saved-views/",
         "/features/sets/cust_balance/",
+        "/features/sets/cust_balance/?version=2",
+        "/features/sets/cust_balance/diff/",
+        "/features/sets/cust_balance/lineage/",
+        "/features/sets/cust_balance/lineage/?version=2",
         "/features/cust_balance/bal_avg_3m/",
+        "/features/cust_balance/bal_avg_3m/?version=2",
+        "/features/breaks/",
+        f"/features/breaks/?table={found}&column={found}",
         "/search/?q=bal",
-        "/features/?q=" + "%3Cscript%3Ealert(1)%3C/script%3E",
     ):
-        page = client.get(address).content.decode()
+        response = client.get(address)
+        assert response.status_code == 200, address
+        page = response.content.decode()
         assert "<script>alert" not in page, address
         assert "<img" not in page, address
 

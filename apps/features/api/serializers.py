@@ -5,7 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from apps.common.viewsets import StrictFields
-from apps.features.models import Feature, FeatureProfile, FeatureSet, LeakProof
+from apps.features.models import Feature, FeatureProfile, FeatureSet, FeatureSource, LeakProof
 
 
 class FeatureInSetSerializer(serializers.ModelSerializer):
@@ -61,13 +61,38 @@ class FeatureSetSerializer(serializers.ModelSerializer):
 class FeatureProfileSerializer(serializers.ModelSerializer):
     class Meta:
         model = FeatureProfile
-        fields = ["base_ym", "rows", "missing", "distinct", "mean", "minimum", "maximum", "psi", "histogram"]
+        fields = [
+            "base_ym",
+            "rows",
+            "missing",
+            "distinct",
+            "mean",
+            "std",
+            "minimum",
+            "maximum",
+            "psi",
+            "psi_high",
+            "psi_p",
+            "psi_q",
+            "unseen",
+            "histogram",
+            "details",
+        ]
+        read_only_fields = fields
+
+
+class FeatureSourceSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = FeatureSource
+        fields = ["table", "column"]
         read_only_fields = fields
 
 
 class FeatureSerializer(serializers.ModelSerializer):
     feature_set = serializers.CharField(source="feature_set.name")
     version = serializers.IntegerField(source="feature_set.version")
+    status = serializers.CharField(source="feature_set.status")
+    proof = serializers.CharField(source="feature_set.proof")
     entity = serializers.CharField(source="feature_set.entity")
     domain = serializers.CharField(source="feature_set.domain")
     owner = serializers.CharField(source="feature_set.owner.username")
@@ -80,10 +105,14 @@ class FeatureSerializer(serializers.ModelSerializer):
             "id",
             "feature_set",
             "version",
+            "status",
+            "proof",
             "name",
             "dtype",
             "engine_type",
             "description",
+            "deprecated_at",
+            "deprecation_reason",
             "entity",
             "domain",
             "owner",
@@ -94,10 +123,11 @@ class FeatureSerializer(serializers.ModelSerializer):
 
 
 class FeatureDetailSerializer(FeatureSerializer):
+    sources = FeatureSourceSerializer(many=True)
     profiles = FeatureProfileSerializer(many=True)
 
     class Meta(FeatureSerializer.Meta):
-        fields = [*FeatureSerializer.Meta.fields, "profiles"]
+        fields = [*FeatureSerializer.Meta.fields, "sources", "profiles"]
         read_only_fields = fields
 
 

@@ -17,7 +17,11 @@ from apps.features.models import Feature
 
 
 @extend_schema_view(
-    list=extend_schema(summary="Features of the current feature sets"),
+    list=extend_schema(
+        summary="Features of the current feature sets and of drafts",
+        description="The filters are those of the catalog's page. A search (`q`) is sorted by where it "
+        "matched: name, feature set, source column, description or title, SQL, tag, owner.",
+    ),
     retrieve=extend_schema(summary="One feature with its months"),
 )
 class FeatureViewSet(ReadViewSet):
@@ -25,8 +29,8 @@ class FeatureViewSet(ReadViewSet):
     filterset_class = FeatureFilter
 
     def get_queryset(self) -> QuerySet[Feature]:
-        rows = Feature.objects.current().with_set().order_by("feature_set__name", "position", "pk")
-        return rows.prefetch_related("profiles") if self.action == "retrieve" else rows
+        rows = Feature.objects.in_catalog().with_set().order_by("feature_set__name", "position", "pk")
+        return rows.prefetch_related("profiles", "sources") if self.action == "retrieve" else rows
 
     def get_serializer_class(self) -> Any:
         return FeatureDetailSerializer if self.action == "retrieve" else FeatureSerializer

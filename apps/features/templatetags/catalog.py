@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from django import template
 from django.urls import NoReverseMatch, reverse
+from django.utils.formats import number_format
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -50,6 +51,12 @@ def set_tabs(feature_set: FeatureSet, here: str) -> dict[str, Any]:
             continue
         tabs.append(Tab(str(label), f"{href}?{urlencode(query)}" if query else href, name == here))
     return {"tabs": tabs}
+
+
+@register.filter
+def grouped(value: int) -> str:
+    """A count with its thousands grouped: ``10,074``."""
+    return number_format(value, use_l10n=True, force_grouping=True)
 
 
 @register.simple_tag
