@@ -7,13 +7,14 @@ export LD_LIBRARY_PATH := $(CURDIR)/$(VENV)/native:$(LD_LIBRARY_PATH)
 export PYTHONUNBUFFERED := 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help install install-dev demo run test chaos check format screenshots messages clean
+.PHONY: help install install-dev spark demo run test chaos check format screenshots messages clean
 
 help:
 	@echo "make demo         install, make the demo bank, run its main job, serve the portal (Ctrl-C stops all)"
 	@echo "make run          the same without demo data"
 	@echo "make test         install and run all tests"
 	@echo "make chaos        kill writers of one table for a minute: nothing lost, nothing torn"
+	@echo "make spark        install the Spark of the tests (450 MB); \`make test\` then runs on a HiveServer2 too"
 	@echo "make check        ruff, mypy, import-linter, djlint, missing migrations"
 	@echo "make messages     collect the strings and compile the Korean ones (needs gettext)"
 	@echo "make screenshots  drive the demo in headless Chromium and write docs/img"
@@ -30,8 +31,13 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	$(PIP) install --quiet -r requirements-dev.txt
 	touch $@
 
+$(VENV)/.installed-spark: requirements-spark.txt $(VENV)/.installed-dev
+	$(PIP) install --quiet -r requirements-spark.txt
+	touch $@
+
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
+spark: $(VENV)/.installed-spark
 
 demo: install
 	@exec $(BIN)/python -m portal.supervisor --demo

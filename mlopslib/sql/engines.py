@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import sqlglot
 from sqlglot import exp
@@ -16,6 +16,7 @@ from mlopslib.sql.guard import guard_select, to_duckdb, to_spark
 from mlopslib.sql.impala import ImpalaSql
 
 Engine = Literal["duckdb", "impala", "hive", "spark"]
+Q = TypeVar("Q", bound=exp.Expr)
 
 
 def to_engine(query: str | exp.Query, engine: str, *, limit: int | None = None) -> str:
@@ -59,7 +60,7 @@ def to_engine(query: str | exp.Query, engine: str, *, limit: int | None = None) 
         ) from error
 
 
-def _limited(query: Any, rows: int | None) -> Any:
+def _limited(query: Q, rows: int | None) -> Q:
     """A query that gives at most `rows`; its order stays, and a limit of its own that is smaller."""
     if rows is None:
         return query

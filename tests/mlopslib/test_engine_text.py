@@ -114,7 +114,7 @@ def test_left_over_tables_are_known_by_name_and_age() -> None:
     [
         (
             "org.apache.hive.service.cli.HiveSQLException: Error running query: [UNRESOLVED_COLUMN] "
-            "org.apache.spark.sql.AnalysisException: [UNRESOLVED_COLUMN] no column `x`. SQLSTATE: 42703; line\n"
+            "org.apache.spark.sql.AnalysisException: [UNRESOLVED_COLUMN] no column `x`. SQLSTATE: 42703\n"
             "\tat org.apache.spark.Deep.stack(Trace.java:1)",
             "no column `x`.",
         ),
