@@ -232,6 +232,8 @@ CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 ONLINE_URL = env("ONLINE_URL", default=REDIS_URL)
 #: delta:///path for Delta Lake tables on local disk; impala://user@host:21050/db and hive:// for a cluster
 OFFLINE_URL = env("OFFLINE_URL", default=f"delta://{GIJUN_HOME / 'offline'}")
+#: the editor sends two fields for each column of a feature set
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 #: a larger file than this is loaded on the server, by manage.py import_table
 TABLE_UPLOAD_BYTES = env.int("TABLE_UPLOAD_BYTES", default=1_000_000_000)
 #: what one query that somebody waits for may take: seconds, and memory of the embedded engine

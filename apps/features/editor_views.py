@@ -60,14 +60,16 @@ def _editor(request: HttpRequest, source: FeatureSet | None) -> HttpResponse:
         except GijunError as error:
             form.show(error)
     base_ym = usual_month(source)
+    tables = _tables()
     context = {
         "form": form,
         "feature_set": source,
         "is_draft": source is not None and source.status == FeatureSet.Status.DRAFT,
         "current": services.current_of(source.name) if source else None,
-        "tables": _tables(),
+        "tables": tables,
         "base_ym": base_ym,
-        "report": _first_check(form, source, base_ym),
+        # an engine that does not answer is not waited for twice
+        "report": None if tables is None else _first_check(form, source, base_ym),
         "timeless": timeless_in(form.data) if form.is_bound else (source.timeless_tables if source else {}),
         "seconds": settings.PREVIEW_SECONDS,
         **_palette(base_ym),

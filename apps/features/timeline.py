@@ -18,6 +18,8 @@ WIDTH = 100
 _LEFT, _RIGHT = 1, 2
 #: room at an end for the arrow of a range that has none
 _ARROW = 0.8
+#: as much of an end is too narrow for the name of a month
+_MARGIN = 4
 
 
 @dataclass(frozen=True)
@@ -138,9 +140,13 @@ def _ticks(first: str, last: str, at: Any) -> list[Tick]:
         months.append(ym)
         ym = add_months(ym, 1)
     step = max(1, -(-len(months) // 6))
-    return [
-        Tick(at(f"{ym}01"), month_label(ym) if index % step == 0 else "") for index, ym in enumerate(months)
-    ]
+    ticks = []
+    for index, ym in enumerate(months):
+        x = at(f"{ym}01")
+        # a name at an end would hang out of the drawing
+        is_named = index % step == 1 % step and _MARGIN <= x <= WIDTH - _MARGIN
+        ticks.append(Tick(x, month_label(ym) if is_named else ""))
+    return ticks
 
 
 def _plain(item: Any) -> dict[str, Any]:

@@ -162,8 +162,6 @@
       const option = field.options && [...field.options].find((each) => each.value === typed.get(field.name));
       if (!field.options || (option && !option.disabled)) field.value = typed.get(field.name);
     });
-    const active = document.activeElement;
-    if (active && active.name && check.contains(active)) return;
   });
   check.addEventListener("htmx:afterSettle", readErrors);
 

@@ -100,6 +100,15 @@ def test_nothing_that_was_typed_is_lost_by_a_refusal(store, scientist):
     assert 'data-error-line="1"' in html
 
 
+def test_a_set_of_many_columns_fits_in_one_form(store, scientist):
+    columns = ", ".join(f"SUM(balance + {n}) AS c_{n}" for n in range(600))
+    sql = f"SELECT customer_id, {columns} FROM balances WHERE ym = '{{base_ym}}' GROUP BY customer_id"
+    words = {f"kind__c_{n}": "numeric" for n in range(600)} | {f"words__c_{n}": f"w{n}" for n in range(600)}
+    assert scientist.post("/features/new/", form(sql=sql, **words)).status_code == 302
+    row = FeatureSet.objects.get()
+    assert (row.features.count(), row.features.get(name="c_599").description) == (600, "w599")
+
+
 def test_an_open_end_is_answered_for_in_the_page(store, scientist):
     sql = SQL.replace("BETWEEN '{bf_2m_ym}' AND '{base_ym}'", ">= '{base_ym}'")
     page = scientist.post("/features/new/", form(sql=sql))
