@@ -236,7 +236,9 @@ def _quantiles(present: int, at: dict[int, float], shares: Sequence[float]) -> d
         low = math.floor(place)
         below, above = at[low], at[min(present - 1, low + 1)]
         part, gap = place - low, above - below
-        found[share] = above - gap * (1 - part) if part >= 0.5 else below + gap * part
+        value = above - gap * (1 - part) if part >= 0.5 else below + gap * part
+        # of -0.0 and 0.0, which are equal, each engine keeps another one
+        found[share] = value + 0.0
     return found
 
 
@@ -281,4 +283,4 @@ def _levels(
 
 def _real(value: Any) -> float | None:
     """The engine's figure; some give NaN where there is none."""
-    return float(value) if value is not None and math.isfinite(value) else None
+    return float(value) + 0.0 if value is not None and math.isfinite(value) else None

@@ -111,7 +111,7 @@ class PsiReference:
             raise InvalidInput(f"PSI needs at least 2 bins, not {bins}", field="bins")
         finite = numbers[np.isfinite(numbers)]
         quantiles = np.quantile(finite, np.arange(1, bins) / bins) if len(finite) else np.array([])
-        edges = np.unique(quantiles)
+        edges = np.unique(quantiles) + 0.0  # no -0.0, which would be written as -0
         counts = _numeric_counts(numbers, edges)
         return cls("numeric", tuple(edges.tolist()), (), tuple(counts.tolist()))
 
