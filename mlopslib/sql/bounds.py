@@ -22,6 +22,8 @@ from mlopslib.sql.probes import Mask, Probes, column
 
 #: dates travel from table to table over joins; a chain that is longer than this is left where it stands
 _ROUNDS = 12
+#: parts of a date that come again every day: they end nothing, and no list of dates holds all of them
+_TIMES_OF_DAY = (exp.Hour, exp.Minute, exp.Second)
 #: a comparison with NULL is never true
 _STRICT = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.Like, exp.ILike, exp.In)
 
@@ -121,6 +123,8 @@ class _Solver:
         names = variables_in(node)
         if is_opaque(node) or any(name not in self.dates for name in names) or len(names) > 2:
             return None
+        if names and _is_of_the_day(node):
+            return None
         writing = self.dates[variable].writing
         if not names:
             known, value = self.probes.value(node)
@@ -173,6 +177,19 @@ class _Solver:
             return False
         known, value = self.probes.value(node)
         return known and value is None
+
+
+def _is_of_the_day(node: exp.Expr) -> bool:
+    """True where a comparison asks for a time of day."""
+    if node.find(*_TIMES_OF_DAY) is not None:
+        return True
+    if any(part.name.upper() in {"HOUR", "MINUTE", "SECOND"} for part in node.find_all(exp.Extract)):
+        return True
+    written = [part.text("format") for part in node.find_all(exp.TimeToStr)]
+    if any("%Y" not in form and ("%H" in form or "%M" in form) for form in written):
+        return True
+    # seconds since 1970, less whole days or hours
+    return any(rest.find(exp.TimeToUnix, exp.StrToUnix) is not None for rest in node.find_all(exp.Mod))
 
 
 def _is_in(part: exp.Column, side: frozenset[int]) -> bool:

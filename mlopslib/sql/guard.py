@@ -21,6 +21,13 @@ from mlopslib.sql.spark import SparkSql
 #: longer texts are refused before they are parsed
 MAX_CHARACTERS = 100_000
 _TABLE_PARTS = {"this", "db", "alias", "joins"}
+#: names that an engine answers by itself where no table has a column of that name, quoted or not
+_OF_THE_SESSION = frozenset(
+    {
+        *("current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"),
+        *("current_user", "session_user", "current_role", "current_catalog", "current_schema"),
+    }
+)
 #: how the parser shows a token in a message, and the place that it names at the end
 _TOKEN = re.compile(r"<Token token_type: \S+, text: (.*?), line: \d+, col: \d+, .*?>")
 _PLACE = re.compile(r"\.? Line (\d+), Col: (\d+)\.?$")
@@ -204,6 +211,36 @@ def _check_node(node: exp.Expr) -> None:
         _check_substring(node)
     if isinstance(node, exp.Select) and node.args.get("into"):
         raise SqlRejected("SELECT INTO writes: leave INTO out", field="sql")
+    if isinstance(node, exp.Column) and not node.table and node.name.lower() in _OF_THE_SESSION:
+        raise SqlRejected(
+            f"{node.name} tells of the moment or the session: use the date parameters, as in '{{base_dt}}', "
+            "or write the table before the column",
+            field="sql",
+        )
+    _check_foreign(node)
+
+
+def _check_foreign(node: exp.Expr) -> None:
+    """Refuse what one engine has and the warehouse does not, or reads in another way."""
+    said = ""
+    if isinstance(node, exp.Join) and node.args.get("method"):
+        said = f"{node.method.upper()} JOIN is not supported: write ON, or USING with the columns"
+    elif isinstance(node, exp.Star) and any(node.args.get(part) for part in ("except_", "replace", "rename")):
+        said = "* with EXCEPT, REPLACE or RENAME is not supported: name the columns"
+    elif isinstance(node, exp.Distinct) and node.args.get("on"):
+        said = "DISTINCT ON is not supported: use ROW_NUMBER() in a subquery"
+    elif isinstance(node, exp.Group) and (node.args.get("all") or node.args.get("totals")):
+        said = "GROUP BY ALL is not supported: name the columns"
+    elif isinstance(node, exp.WindowSpec) and (node.args.get("exclude") or _is_of_groups(node)):
+        said = "a window frame is ROWS or RANGE, without EXCLUDE"
+    elif isinstance(node, exp.Limit | exp.Offset) and not isinstance(node.expression, exp.Literal):
+        said = "LIMIT and OFFSET take a number"
+    if said:
+        raise SqlRejected(said, field="sql")
+
+
+def _is_of_groups(frame: exp.WindowSpec) -> bool:
+    return frame.text("kind").upper() == "GROUPS"
 
 
 def _check_substring(node: exp.Substring) -> None:

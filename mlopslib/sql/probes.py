@@ -21,8 +21,11 @@ from mlopslib.sql.embedded import Embedded
 
 Mask = npt.NDArray[np.bool_]
 
-#: every day is asked for so many days before and after the base date, then three in each month
-_DAYS_BEFORE, _DAYS_AFTER = 190, 100
+#: every day is asked for so many days before and after the base date, then three in each month; each day
+#: of a year and each Friday the 13th comes after the base date
+_DAYS_BEFORE, _DAYS_AFTER = 190, 430
+#: days after the base date of which every hour is asked for
+_DAYS_OF_HOURS = 7
 _MONTHS = 40
 #: from the first year on a date counts as the beginning of time, from the last as its end
 _BEGINNING, _END = 1900_12_31, 2150_01_01
@@ -149,6 +152,7 @@ def _moments(base_dt: str, dates: Iterable[datetime]) -> list[datetime]:
         if near_base[0] <= day <= near_base[1] or day.day == 1
         for hour, minute, second in ((12, 0, 0), (23, 59, 59))
     }
+    times |= {base + timedelta(hours=hour) for hour in range(24 * (_DAYS_OF_HOURS + 1))}
     return sorted(days | times)
 
 

@@ -228,3 +228,40 @@ def test_a_value_cannot_bring_in_text():
         render_sql("select '{base_ym}'", {"base_ym": "1' or '1'='1"})
     with pytest.raises(InvalidDate):
         render_sql("select '{base_ym}'", {"base_ym": "202210\n"})
+
+
+@pytest.mark.parametrize(
+    "name", ["current_timestamp", "current_date", "localtime", "LocalTimestamp", "session_user"]
+)
+@pytest.mark.parametrize("written", ["`{}`", "{}"])
+def test_the_clock_and_the_session_cannot_be_read_by_a_name(name, written):
+    with pytest.raises(SqlRejected):
+        guard_select(f"select {written.format(name)} as x from txn", tables=TABLES)
+
+
+def test_a_column_that_is_called_like_the_clock_is_read_by_its_table():
+    assert guard_select("select t.`localtime` as x from txn t", tables=TABLES).named_selects == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("select id from txn natural join cust", "NATURAL JOIN is not supported"),
+        ("select id from txn asof join cust using (id)", "ASOF JOIN is not supported"),
+        ("select * exclude (amt) from txn", "name the columns"),
+        ("select t.* except (amt) from txn t", "name the columns"),
+        ("select * replace (1 as amt) from txn", "name the columns"),
+        ("select distinct on (id) id from txn", "DISTINCT ON is not supported"),
+        ("select id, sum(amt) as a from txn group by all", "GROUP BY ALL is not supported"),
+        ("select sum(amt) over (order by dt groups 1 preceding) as a from txn", "ROWS or RANGE"),
+        (
+            "select sum(amt) over (order by dt rows between 1 preceding and current row exclude current row)"
+            " as a from txn",
+            "without EXCLUDE",
+        ),
+        ("select id from txn limit (select 1)", "take a number"),
+    ],
+)
+def test_what_the_warehouse_does_not_know_is_refused_in_words(sql, said):
+    with pytest.raises(SqlRejected, match=said):
+        guard_select(sql, tables=TABLES)
