@@ -50,6 +50,8 @@ def import_table(
         raise InvalidInput(
             f"tables named {_MONTHS}... hold the months of feature sets: take another name", field="name"
         )
+    if name == "new":
+        raise InvalidInput("'new' is the address of this page: call the table otherwise", field="name")
     kind = Path(upload.name or "").suffix.lower()
     if kind not in KINDS:
         raise InvalidInput(

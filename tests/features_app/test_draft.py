@@ -8,8 +8,10 @@ import pytest
 
 from apps.features.models import FeatureSet, LeakProof
 from apps.features.services import discard_draft, publish, save_draft
+from apps.features.services.definition import ADDRESS_WORDS
+from apps.features.urls import urlpatterns
 from apps.models.services.catalog import check_definition
-from mlopslib.definition import FeatureSpec
+from mlopslib.definition import FeatureSpec, check_identifier
 from mlopslib.errors import AccessDenied, Conflict, DefinitionInvalid
 from mlopslib.offline.base import OfflineStore
 from portal.models import AuditEvent, User
@@ -40,6 +42,28 @@ def test_a_draft_keeps_a_query_that_does_not_work(small_store: OfflineStore) -> 
     row = draft(small_store, sql="SELEC customer_id FRM", features=[spec])
     assert row.sql == "SELEC customer_id FRM"
     assert [(f.name, f.description) for f in row.features.all()] == [("bal_avg", "mean of balances")]
+
+
+@pytest.mark.parametrize("name", ["sets", "tables", "editor", "engine", "new"])
+def test_a_word_of_the_addresses_is_no_name(small_store: OfflineStore, name: str) -> None:
+    with pytest.raises(DefinitionInvalid, match="a word of the catalog's own addresses") as refused:
+        draft(small_store, name=name)
+    assert refused.value.field == "name"
+
+
+def test_every_word_of_the_addresses_is_reserved() -> None:
+    """`features/<set>/<feature>/` comes last: a set named like a folder before it could not be opened."""
+    routes = [str(route.pattern).split("/") for route in urlpatterns]
+    folders = {parts[1].replace("-", "_") for parts in routes if len(parts) > 2 and "<" not in parts[1]}
+    assert folders <= ADDRESS_WORDS
+
+
+def test_the_table_of_the_longest_name_can_be_made(small_store: OfflineStore) -> None:
+    row = draft(small_store, name="a" * 54)
+    row.version = 9_999
+    check_identifier(row.to_spec().table)
+    with pytest.raises(DefinitionInvalid, match="54 characters at most, this one has 55"):
+        draft(small_store, name="a" * 55)
 
 
 def test_saving_again_changes_the_one_draft(small_store: OfflineStore) -> None:

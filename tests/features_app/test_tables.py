@@ -56,6 +56,7 @@ def test_parquet_keeps_its_types(store, client_as, tmp_path):
     [
         ("Orders", csv_file("a,b\n1,2\n"), "is not a name"),
         ("fs_orders_v1", csv_file("a,b\n1,2\n"), "hold the months of feature sets"),
+        ("new", csv_file("a,b\n1,2\n"), "is the address of this page"),
         ("orders", csv_file("a,b\n1,2\n", "orders.xlsx"), "load a .parquet or .csv file"),
         ("orders", csv_file("a,a\n1,2\n"), "two columns"),
         ("orders", csv_file("", "orders.csv"), "orders.csv"),

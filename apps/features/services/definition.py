@@ -17,6 +17,10 @@ from mlopslib.sql import guard_select, render_sql
 SAMPLE_YM = "202401"
 #: columns that the pipeline adds to a data set beside the features
 RESERVED = frozenset({"base_ym", "target", "score", "part"})
+#: words that the address of a feature set's features already means something by
+ADDRESS_WORDS = frozenset({"editor", "engine", "new", "queries", "saved_views", "sets", "tables", "breaks"})
+#: with "fs_" before it and "_v" and a number of four digits behind it, a name is a table's
+_LONGEST_NAME = 54
 _NUMERIC = re.compile(
     r"u?(tiny|small|big|huge)?int(eger)?\d*|double( precision)?|float\d*|real|bool(ean)?"
     r"|(decimal|numeric)(\(\d+,\s*\d+\))?"
@@ -42,6 +46,21 @@ def understand(sql: str, store: OfflineStore, *, base_ym: str = SAMPLE_YM) -> Un
     except (SqlRejected, OfflineStoreError) as error:
         error.field = error.field or "sql"
         raise
+
+
+def check_name(name: str) -> None:
+    """A name that can stand in an address and in the name of an offline table. Raises DefinitionInvalid."""
+    check_identifier(name)
+    if name in ADDRESS_WORDS:
+        raise DefinitionInvalid(
+            f"{name!r} is a word of the catalog's own addresses: call the feature set otherwise", field="name"
+        )
+    if len(name) > _LONGEST_NAME:
+        raise DefinitionInvalid(
+            f"a feature set's name has {_LONGEST_NAME} characters at most, this one has {len(name)}: its "
+            "tables are named after it",
+            field="name",
+        )
 
 
 def check_words(**words: str) -> None:

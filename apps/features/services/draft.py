@@ -15,6 +15,7 @@ from apps.common.audit import record
 from apps.features.models import Feature, FeatureSet, Tag
 from apps.features.services.definition import (
     check_given,
+    check_name,
     check_words,
     clean_tags,
     clean_timeless,
@@ -103,7 +104,7 @@ def read_draft(
     timeless_tables: Mapping[str, str] | None,
 ) -> DraftText:
     """Check what was written and ask the engine for its columns. No transaction is open meanwhile."""
-    check_identifier(name)
+    check_name(name)
     check_identifier(entity, field="entity")
     check_identifier(entity_key, field="entity_key")
     check_words(title=title, entity=entity, domain=domain)
