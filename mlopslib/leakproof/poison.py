@@ -22,7 +22,7 @@ from mlopslib.sql.datecolumns import companions, is_load, is_month
 #: months after the base month that added rows are dated in
 _MONTHS_ON = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 18, 24, 36, 120)
 #: entities whose rows are copied into the future, and rows of each table that are
-_ENTITIES, _ROWS = 150, 1_200
+_ENTITIES, _ROWS = 150, 600
 _DAY = np.timedelta64(1, "D").astype("timedelta64[us]")
 _NOON = np.timedelta64(45_296, "s").astype("timedelta64[us]")
 

@@ -23,7 +23,7 @@ from mlopslib.errors import ColumnMismatch, InvalidInput, TableExists, TableNotF
 from mlopslib.offline import delta
 from mlopslib.offline.base import Column, WrittenPartition
 from mlopslib.offline.files import open_reader
-from mlopslib.offline.jail import jailed_connection, quote_name, quote_text
+from mlopslib.offline.jail import check_select, jailed_connection, quote_name, quote_text
 from mlopslib.offline.limits import Limits, Watch
 from mlopslib.offline.month import check_answer, check_columns, checks_of, kept_as
 from mlopslib.offline.partition import check_partition, check_partition_value, with_partition
@@ -146,7 +146,9 @@ class EmbeddedStore:
         pins = versions or {}
         snapshots = [delta.snapshot(self._known(name), version=pins.get(name)) for name in tables_in(query)]
         with self._connection(snapshots, limits) as connection:
-            yield connection, to_duckdb(query)
+            text = to_duckdb(query)
+            check_select(connection, text)
+            yield connection, text
 
     @contextmanager
     def _connection(

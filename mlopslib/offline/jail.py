@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import duckdb
 
@@ -59,11 +61,103 @@ def jailed_connection(
             connection.close()
 
 
+def select_only(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
+    """The relation of one text that is one SELECT over the connection's own views, and nothing else."""
+    check_select(connection, sql)
+    return connection.sql(sql)
+
+
+def check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Refuse what is not one SELECT over the views of a jailed connection.
+
+    The text is judged by the engine's own parser, so that a text that the guard and the engine read in
+    two ways does no harm: no second statement, no change inside WITH, no table function, no catalog of
+    the engine, no function that tells of the machine, the session or the moment.
+
+    Raises
+    ------
+    QueryFailed
+        With what was refused.
+    """
+    try:
+        kinds = [statement.type for statement in connection.extract_statements(sql)]
+        if kinds != [duckdb.StatementType.SELECT]:
+            raise QueryFailed("the engine runs one SELECT at a time and nothing else")
+        written = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0]
+        views = connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
+    except (duckdb.Error, UnicodeEncodeError) as error:
+        raise QueryFailed(_message(error)) from error
+    try:
+        tree = json.loads(written)
+    except RecursionError as error:
+        raise QueryFailed("the query is nested too deeply") from error
+    if tree.get("error"):
+        raise QueryFailed("the engine runs one SELECT at a time and nothing else")
+    nodes = list(_nodes(tree))
+    known = {str(name).lower() for (name,) in views}
+    known |= {str(entry["key"]).lower() for node in nodes for entry in _ctes(node)}
+    for node in nodes:
+        _check_node(node, known)
+
+
+#: shapes of a query, and what a FROM may hold
+_QUERIES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "CTE_NODE"})
+_SOURCES = frozenset({"BASE_TABLE", "SUBQUERY", "JOIN", "EMPTY"})
+#: functions that tell of the machine, the session or the moment, or that wait
+_REFUSED = frozenset(
+    {
+        *("current_setting", "getenv", "getvariable", "version", "current_catalog", "current_database"),
+        *("current_schema", "current_schemas", "current_user", "user", "session_user", "current_role"),
+        *("current_query", "current_query_id", "current_connection_id", "current_transaction_id"),
+        *("txid_current", "in_search_path", "nextval", "currval", "setval", "setseed", "random", "uuid"),
+        *("uuidv4", "uuidv7", "gen_random_uuid", "now", "today", "current_date", "get_current_time"),
+        *("get_current_timestamp", "current_timestamp", "transaction_timestamp", "sleep_ms", "write_log"),
+        *("stats", "vector_type", "unnest", "json_serialize_sql", "json_execute_serialized_sql"),
+    }
+)
+
+#: the engine plays a PostgreSQL server under these names; pg_sleep waits for real
+_REFUSED_FAMILIES = ("pg_", "has_", "inet_", "json_", "read_", "duckdb_")
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every object of a serialised query, without recursion: the text may be deep."""
+    waiting = [tree]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            yield item
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+
+
+def _ctes(node: dict[str, Any]) -> list[dict[str, Any]]:
+    ctes = node.get("cte_map")
+    return list(ctes.get("map", ())) if isinstance(ctes, dict) else []
+
+
+def _check_node(node: dict[str, Any], known: Collection[str]) -> None:
+    kind = str(node.get("type", ""))
+    if kind.endswith("_NODE"):
+        if kind not in _QUERIES:
+            raise QueryFailed(f"the engine runs no {kind.removesuffix('_NODE').replace('_', ' ').lower()}")
+    elif "sample" in node and kind not in _SOURCES:
+        raise QueryFailed(f"the engine reads from tables alone, not from a {kind.replace('_', ' ').lower()}")
+    if kind == "BASE_TABLE":
+        name = ".".join(str(node.get(part) or "") for part in ("catalog_name", "schema_name", "table_name"))
+        if name.lstrip(".").lower() not in known:
+            raise QueryFailed(f"there is no table {name.lstrip('.')!r} for this query")
+    function = str(node.get("function_name", "")).lower()
+    if function in _REFUSED or function.startswith(_REFUSED_FAMILIES):
+        raise QueryFailed(f"the function {node['function_name']} may not be used")
+
+
 #: where the engine names the columns that come nearest to one that is not there
 _NEAR = "Candidate bindings:"
 
 
-def _message(error: duckdb.Error) -> str:
+def _message(error: Exception) -> str:
     """What the engine says in one line: without its word for the phase, with the columns nearest."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
