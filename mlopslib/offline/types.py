@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _WIDE_DECIMAL = 38
 #: the years that every engine reads: Impala's TIMESTAMP starts in 1400
 _FIRST_TIME, _LAST_TIME = datetime(1400, 1, 1), datetime(9999, 12, 31, 23, 59, 59)
+_FIRST_CLUSTER_DATE, _FIRST_CLUSTER_TIME = date(1582, 10, 15), datetime(1900, 1, 1)
 _FIRST_DATE, _LAST_DATE = date(1, 1, 1), date(9999, 12, 31)
 
 
@@ -152,6 +153,28 @@ def _to_column(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
             f"column {field.name!r} would lose digits as {wanted}{below}: {_first_line(error)}",
             field=field.name,
         ) from error
+
+
+def check_calendar(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch, or InvalidInput where it holds a DATE before 1582-10-15 or a TIMESTAMP before 1900.
+
+    Hive, and Spark where Hive's files are written, count earlier days in the Julian calendar and earlier
+    times by the local time of the server's zone: they would come back changed.
+    """
+    for field in batch.schema:
+        is_date = pa.types.is_date(field.type)
+        if not is_date and not pa.types.is_timestamp(field.type):
+            continue
+        first = _FIRST_CLUSTER_DATE if is_date else _FIRST_CLUSTER_TIME
+        earliest = pc.min(batch.column(field.name))
+        if earliest.is_valid and earliest.value < pa.scalar(first, field.type).value:
+            what = "a date" if is_date else "a time"
+            raise InvalidInput(
+                f"column {field.name!r} holds {what} before {first:%Y-%m-%d}, which this engine counts in "
+                "another calendar: make it NULL, or a later one",
+                field=field.name,
+            )
+    return batch
 
 
 def _check_years(column: pa.ChunkedArray, name: str) -> None:

@@ -16,6 +16,8 @@ from mlopslib.offline.hiveserver2 import open_hiveserver2
 
 pytestmark = pytest.mark.spark
 TEXTS = ["it's", 'say "x"', "a\\b\\n", "line\nbreak\ttab", "100%_?:1", "{base_ym}", "한글 🙂", "", " x "]
+#: times that the clocks of Seoul left out
+GAPS = (dt.datetime(1988, 5, 8, 2, 30), dt.datetime(1961, 8, 10, 0, 15), dt.datetime(1912, 1, 1, 0, 15))
 MOMENT = dt.datetime(2022, 10, 31, 23, 59, 59, 999999)
 
 
@@ -32,10 +34,10 @@ def hard_frame(*, with_nul: bool) -> pd.DataFrame:
             "x": column(0.1, -1e300, 5e-324, float("inf")),
             "m": column(Decimal("1234567890.1234"), Decimal("-0.5"), Decimal("1e3")),
             "wide": column(Decimal("12345678901234567890.12"), Decimal("-1")),
-            "d": column(dt.date(2024, 2, 29), dt.date(1, 1, 1), dt.date(9999, 12, 31)),
+            "d": column(dt.date(2024, 2, 29), dt.date(1582, 10, 15), dt.date(9999, 12, 31)),
             "ts": pd.Series(column(MOMENT, dt.datetime(1969, 12, 31, 23, 59, 59, 1)), dtype="datetime64[us]"),
             "old": pd.Series(
-                column(dt.datetime(1400, 1, 1), dt.datetime(9999, 1, 1)), dtype="datetime64[us]"
+                column(dt.datetime(1900, 1, 1), dt.datetime(9999, 1, 1), *GAPS), dtype="datetime64[us]"
             ),
             "flag": pd.array(column(True, False), dtype="boolean"),
             "kind": pd.Categorical(column("A", "한")),
@@ -103,6 +105,12 @@ def test_what_is_refused_leaves_the_table_as_it_was(chosen: OfflineStore) -> Non
         tables.save_pandas_to_table(pd.DataFrame({"a": [1, 2], "b": ["x", 1]}), "kept")
     with pytest.raises(InputTypeException, match="this is a list"):
         tables.save_pandas_to_table([1], "kept")
+    for early in ([dt.date(1, 1, 1)], [dt.datetime(1899, 12, 31, 23, 59)]):
+        with pytest.raises(
+            InvalidInput, match=r"'d' holds a (date before 1582-10-15|time before 1900-01-01)"
+        ):
+            tables.save_pandas_to_table(pd.DataFrame({"d": early}), "early", table_creation=True)
+    assert not tables.table_exists("early")
     tables.save_pandas_to_table(frame.iloc[:0], "kept")
     assert cells(tables.read_sql("select * from kept")) == [{"a": 1, "b": "x"}]
     assert tables.list_tables() == sorted({*tables.list_tables()})

@@ -15,6 +15,7 @@ from mlopslib.errors import GijunError, InvalidInput, OfflineStoreError
 from mlopslib.offline.hiveserver2 import ddl, literals
 from mlopslib.offline.hiveserver2.session import Session
 from mlopslib.offline.hiveserver2.uploader import Uploader, uploaded
+from mlopslib.offline.types import check_calendar
 
 #: without an uploader, rows travel as text
 MOST_ROWS_AS_TEXT = 50_000
@@ -46,10 +47,11 @@ def loaded(
     Raises
     ------
     InvalidInput
-        Without an uploader, for more than `MOST_ROWS_AS_TEXT` rows.
+        Without an uploader, for more than `MOST_ROWS_AS_TEXT` rows; for days before the Gregorian calendar.
     OfflineStoreError
         The engine sees another number of rows than were sent.
     """
+    batches = map(check_calendar, batches)
     with temporary_table(session) as name:
         if uploader is None:
             rows = _load_text(session, name, schema, batches)
