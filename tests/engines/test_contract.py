@@ -122,7 +122,7 @@ def spark_pages(spark_ports: tuple[int, int]) -> Watched:
     root = f"http://127.0.0.1:{spark_ports[1]}/api/v1/applications"
 
     def ask(path: str) -> Any:
-        with urllib.request.urlopen(root + path, timeout=10) as answer:
+        with urllib.request.urlopen(root + path, timeout=60) as answer:
             return json.load(answer)
 
     name = ask("")[0]["id"]
@@ -144,7 +144,7 @@ def watched(store: OfflineStore, request: pytest.FixtureRequest) -> Watched:
     )
 
 
-def wait_until(claim: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(claim: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not claim():
         assert time.monotonic() < deadline

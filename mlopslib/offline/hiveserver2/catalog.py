@@ -55,10 +55,14 @@ def table_exists(session: Session, name: str) -> bool:
 
 
 def shape_of(session: Session, name: str) -> ddl.TableShape:
+    """Raises TableNotFound."""
     check_identifier(name, field="table")
-    if not table_exists(session, name):
-        raise TableNotFound(f"there is no table {name!r}", field="table")
-    return ddl.read_shape(session.rows(f"DESCRIBE FORMATTED {ddl.quote_name(name)}"))
+    try:
+        return ddl.read_shape(session.rows(f"DESCRIBE FORMATTED {ddl.quote_name(name)}"))
+    except QueryFailed as error:
+        if table_exists(session, name):
+            raise
+        raise TableNotFound(f"there is no table {name!r}", field="table") from error
 
 
 def count_rows(session: Session, name: str) -> int:
