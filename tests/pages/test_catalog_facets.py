@@ -11,7 +11,7 @@ from apps.features.models import Feature, FeatureProfile, FeatureSource, Tag
 from mlopslib.definition import FeatureSpec
 from tests.factories import make_endpoint, make_feature_set, make_model, make_profiles, make_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
 
 def counts(page: str, facet: str) -> dict[str, str]:
