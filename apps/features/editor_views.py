@@ -20,7 +20,7 @@ from apps.features import queries, services
 from apps.features.forms import EditorForm, features_in, timeless_in
 from apps.features.models import EngineQuery, FeatureSet, Materialisation
 from mlopslib.dates import add_months, date_params, validate_ym
-from mlopslib.errors import GijunError
+from mlopslib.errors import Conflict, GijunError
 from mlopslib.offline import open_store
 from mlopslib.offline.base import OfflineStore
 
@@ -59,6 +59,8 @@ def _editor(request: HttpRequest, source: FeatureSet | None) -> HttpResponse:
             return _save(request, form)
         except GijunError as error:
             form.show(error)
+            if isinstance(error, Conflict) and form.cleaned_data["seen_at"]:
+                form.catch_up(services.draft_of(form.cleaned_data["name"]))
     base_ym = usual_month(source)
     tables = _tables()
     context = {

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.features.models import Feature, FeatureSet
 from mlopslib.definition import IDENTIFIER, FeatureSpec
-from mlopslib.errors import GijunError
+from mlopslib.errors import Conflict, GijunError
 
 #: names of the inputs of one column and one table: the prefix, then the column's or table's name
 KIND, WORDS, TIMELESS = "kind__", "words__", "timeless__"
@@ -111,8 +111,17 @@ class EditorForm(forms.Form):
         return values | {"features": features or None, "timeless_tables": timeless_in(self.data)}
 
     def show(self, error: GijunError) -> None:
-        """Put a service's refusal at the field that it names; at the SQL where it names none of ours."""
-        self.add_error(error.field if error.field in self.fields else "sql", error.message)
+        """Put a service's refusal at the field that it names; at the SQL where it names none of ours.
+
+        Where somebody else was first it is about the whole page.
+        """
+        elsewhere = None if isinstance(error, Conflict) else "sql"
+        self.add_error(error.field if error.field in self.fields else elsewhere, error.message)
+
+    def catch_up(self, draft: FeatureSet | None) -> None:
+        """Once a person has been told of a newer draft, saving again is meant."""
+        self.data = self.data.copy()
+        self.data["seen_at"] = draft.updated_at.isoformat() if draft else ""
 
 
 def features_in(data: Any) -> list[FeatureSpec]:

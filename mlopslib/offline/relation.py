@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -91,11 +92,28 @@ def batches(connection: duckdb.DuckDBPyConnection, select: str, schema: pa.Schem
 
 
 def estimated_rows(plan: str) -> int | None:
-    """How many rows the outermost step of a plan that tells it is thought to give."""
+    """How many rows the outermost step of a plan that tells it is thought to give.
+
+    None where the engine does not know how much it reads: of files that a filter on the partition
+    leaves it guesses one row, and every step above inherits that.
+    """
     steps = json.loads(plan)
+    if any(_is_blind(step) for step in _steps(steps)):
+        return None
     while steps:
         guess = (steps[0].get("extra_info") or {}).get("Estimated Cardinality")
         if guess is not None:
             return int(guess)
         steps = steps[0].get("children")
     return None
+
+
+def _steps(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for step in steps:
+        yield step
+        yield from _steps(step.get("children") or [])
+
+
+def _is_blind(step: dict[str, Any]) -> bool:
+    facts = step.get("extra_info") or {}
+    return "File Filters" in facts and int(facts.get("Estimated Cardinality", 0)) <= 1

@@ -8,6 +8,8 @@
   const paint = form.querySelector("[data-paint]");
   const band = form.querySelector("[data-band]");
   const check = document.getElementById("check");
+  const verdict = form.querySelector("[data-verdict]");
+  verdict.addEventListener("click", () => check.scrollIntoView({ block: "start" }));
   const PAINT_LIMIT = 30000;
   const CHECK_AFTER_MS = 500;
   let errorLines = [];
@@ -168,6 +170,10 @@
   function readErrors() {
     errorLines = [...check.querySelectorAll("[data-error-line]")].map((item) => Number(item.dataset.errorLine));
     draw();
+    /* the checks stand below the text: the first error is told beside the buttons too */
+    const first = check.querySelector(".findings .error > span, .says.act > strong");
+    verdict.hidden = !first;
+    verdict.textContent = first ? first.textContent.trim() : "";
   }
 
   /* ---- queries that a person waits for */

@@ -128,5 +128,7 @@
   }
   placeLogs();
 
+  /* a wide table of months opens at its newest */
+  document.querySelectorAll("[data-newest-last]").forEach((box) => { box.scrollLeft = box.scrollWidth; });
   document.querySelectorAll(".toast.success, .toast.info").forEach((toast) => setTimeout(() => toast.remove(), 8000));
 })();

@@ -89,6 +89,14 @@ def test_a_key_that_is_not_given_is_told_with_the_nearest_column(small_store: Of
     assert check(small_store, entity_key="").errors[0].field == "entity_key"
 
 
+def test_a_query_that_nothing_makes_one_row_for_each_entity_is_noted(small_store: OfflineStore) -> None:
+    sql = "SELECT customer_id, balance FROM balances WHERE ym = '{base_ym}'"
+    report = check(small_store, sql)
+    assert told(report) == [("warning", "entity_key", None)]
+    assert "GROUP BY customer_id" in report.findings[0].text
+    assert check(small_store, sql.replace("SELECT", "SELECT DISTINCT")).findings == []
+
+
 def test_the_future_is_an_error_and_an_open_end_a_warning(small_store: OfflineStore) -> None:
     after = check(
         small_store, SQL.replace("AND '{base_ym}'", "AND '{af_1m_ym}'"), timeless_tables={"customers": "x"}

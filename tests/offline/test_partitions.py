@@ -84,3 +84,11 @@ def test_a_table_is_created_once(store: EmbeddedStore) -> None:
         store.drop_table("t")
     store.create_table("t", months(9))
     assert store.read_sql("select a from t").to_pylist() == [{"a": 9}]
+
+
+def test_what_a_filter_on_the_partition_leaves_is_not_guessed(store: EmbeddedStore) -> None:
+    for month in range(1, 7):
+        store.overwrite_partition("t", months(*range(100)), column="base_ym", value=f"2026{month:02d}")
+    assert store.estimate_rows("SELECT a FROM t") == 600
+    one = "SELECT a, COUNT(*) AS n FROM t WHERE base_ym = '202603' GROUP BY a"
+    assert store.estimate_rows(one) is None

@@ -137,7 +137,11 @@ def test_a_draft_that_somebody_saved_since_is_told_and_the_text_stays(store, sci
     assert page.status_code == 422
     assert "saved by somebody else" in text_of(page)
     assert 'value="Mine"' in page.content.decode()
+    assert not page.context["form"]["sql"].errors
     assert FeatureSet.objects.get().title == "Theirs"
+    again = page.context["form"]["seen_at"].value()
+    assert scientist.post("/features/sets/cust_bal/edit/", posted | {"seen_at": again}).status_code == 302
+    assert FeatureSet.objects.get().title == "Mine"
 
 
 def test_only_data_scientists_write(store, client_as):

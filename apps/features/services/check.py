@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from django.utils.translation import gettext as _
+from sqlglot import exp
 
 from apps.features.models import FeatureSet
 from apps.features.services.definition import RESERVED, SAMPLE_YM, spec_of
@@ -106,7 +107,7 @@ def check_sql(
     # an unknown parameter is told above; the rest of the text is checked as if it were a month
     rendered = render_sql(sql, dates | {each: base_ym for each in parameters_in(sql) if each not in dates})
     try:
-        guard_select(rendered)
+        tree = guard_select(rendered)
         tables = tables_in(rendered)
         known = store.list_tables()
     except GijunError as error:
@@ -121,6 +122,7 @@ def check_sql(
     except GijunError as error:
         return replace(report, findings=[_columns_finding(error, rendered, tables, store, sql)])
     outputs, findings = _outputs(columns, entity_key, features)
+    findings += _key_note(tree, entity_key, outputs)
     leaks = check_leaks(sql, base_ym, store=store, timeless=timeless_tables or {})
     findings += _leaks(leaks, sql) + _twins(sql, name)
     return replace(
@@ -226,6 +228,15 @@ def _outputs(
             Finding("error", _("The query gives nothing but its key: it needs one feature at least."))
         )
     return outputs, findings
+
+
+def _key_note(tree: exp.Expr, entity_key: str, columns: Sequence[OutputColumn]) -> list[Finding]:
+    """A query in which nothing brings the rows of one entity together; only the engine can count them."""
+    has_key = any(column.is_key for column in columns)
+    if not has_key or tree.find(exp.Group, exp.Distinct, exp.Window, exp.AggFunc) is not None:
+        return []
+    text = _("Nothing here makes %(key)s unique, such as GROUP BY %(key)s: the preview counts its rows.")
+    return [Finding("warning", text % {"key": entity_key}, field="entity_key")]
 
 
 def _leaks(leaks: LeakCheck, sql: str) -> list[Finding]:
