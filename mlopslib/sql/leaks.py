@@ -8,33 +8,26 @@ harm is for the future-poison test (`mlopslib.leakproof`) to find out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
-
-from sqlglot import exp
 
 from mlopslib.dates import date_params
 from mlopslib.sql.blocks import Block, Query, Schema, Source, read_query
 from mlopslib.sql.bounds import Dates, solve
-from mlopslib.sql.conditions import Condition, Variable, conditions_of, variables_in
+from mlopslib.sql.conditions import conditions_of
 from mlopslib.sql.datecolumns import (
     Writing,
     dating_columns,
     is_month,
-    kind_of_type,
     label_horizon,
-    writing_by_name,
-    writing_of_text,
 )
+from mlopslib.sql.dating import Writings, date_columns
 from mlopslib.sql.lineage import Origin, filters_of, sources_of
 from mlopslib.sql.probes import Probes, open_probes
 from mlopslib.sql.render import render_sql
 
 Status = Literal["bounded", "open", "after_base", "timeless", "no_date_column"]
-
-#: what the data say of the date columns of a table: their writing
-Writings = Mapping[str, Mapping[str, Writing]]
 
 
 @dataclass(frozen=True)
@@ -134,7 +127,7 @@ def date_bounds(
     conditions = conditions_of(query)
     declared = {name.lower(): reason for name, reason in timeless.items()}
     with open_probes(base_dt, [c.formula for group in conditions for c in group]) as probes:
-        known = _date_columns(query, conditions, schema, writings or {}, declared, probes)
+        known = date_columns(query, conditions, schema, writings or {}, declared, probes)
         variables = {
             (source.number, name): writing
             for _, source in query.occurrences()
@@ -213,78 +206,6 @@ def labels_in(
             or (label_horizon(column) is not None and f"{table}.{column}" not in declared)
         )
     )
-
-
-def _date_columns(
-    query: Query,
-    conditions: list[list[Condition]],
-    schema: Schema,
-    writings: Writings,
-    declared: Mapping[str, str],
-    probes: Probes,
-) -> dict[str, dict[str, Writing]]:
-    """The date columns of each table that is read: by the data, by type and name, by comparisons."""
-    tables = {source.number: source.table or "" for _, source in query.occurrences()}
-    types = {
-        table.lower(): {name.lower(): type_ for name, type_ in columns.items()}
-        for table, columns in schema.items()
-    }
-    found: dict[str, dict[str, Writing]] = {}
-    for table in set(tables.values()):
-        named = {
-            name: writing
-            for name, type_ in types.get(table, {}).items()
-            if (writing := writing_by_name(name, type_)) is not None
-        }
-        found[table] = dict(writings.get(table, named))
-    shown: dict[tuple[str, str], set[Writing]] = {}
-    for group in conditions:
-        for condition in group:
-            for variable, writing in _shown(condition.formula, probes):
-                if variable[0] in tables:
-                    shown.setdefault((tables[variable[0]], variable[1]), set()).add(writing)
-    for (table, name), seen in shown.items():
-        if table in writings or kind_of_type(types.get(table, {}).get(name, "")) != "text":
-            continue
-        if name in found[table] or not found[table]:
-            found[table][name] = max(seen, key=_LONGEST.index)
-    for table, columns in found.items():
-        for name in [name for name in columns if f"{table}.{name}" in declared]:
-            del columns[name]
-    return found
-
-
-#: what a text column is taken to hold where it is compared with several writings
-_LONGEST: list[Writing] = ["ym", "ymd", "ymdhms", "iso_ym", "iso", "iso_ts"]
-
-
-def _shown(formula: exp.Expr, probes: Probes) -> list[tuple[Variable, Writing]]:
-    """Columns that are compared with dates as texts, and how those are written."""
-    found = []
-    for node in formula.find_all(exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.In):
-        names = variables_in(node)
-        if len(names) != 1:
-            continue
-        (name,) = names
-        is_plain = isinstance(node.this, exp.Column) or isinstance(node.args.get("expression"), exp.Column)
-        for constant in _constants(node):
-            known, value = probes.value(constant)
-            writing = writing_of_text(value) if known and isinstance(value, str) else None
-            if writing is not None:
-                if not is_plain and writing in ("ym", "iso_ym"):
-                    # SUBSTR(dt, 1, 6) = '202401' shows a part of something longer
-                    writing = "ymd" if writing == "ym" else "iso"
-                found.append((name, writing))
-    return found
-
-
-def _constants(node: exp.Expr) -> Iterator[exp.Expr]:
-    """The largest parts of a comparison that hold no column."""
-    for child in node.iter_expressions():
-        if child.find(exp.Column) is None:
-            yield child
-        elif isinstance(child, exp.Paren | exp.Tuple):
-            yield from _constants(child)
 
 
 def _within(query: Query) -> dict[int, dict[int, int]]:
