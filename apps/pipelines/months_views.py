@@ -67,6 +67,7 @@ def progress(request: HttpRequest) -> HttpResponse:
 @require_POST
 def backfill(request: HttpRequest) -> HttpResponse:
     """One cell (`cell`), all missing months of the window (`missing`), or a range (`set`, months)."""
+    access.require(request.user, "features.materialise")
     posted = request.POST
     try:
         runs = _start(request)

@@ -140,6 +140,8 @@ def test_a_bad_press_says_what_was_wrong(data: dict[str, str], client_as: Callab
     assert "<script>'" not in page.content.decode()
     refused = client_as("viewer").post("/runs/months/backfill/", {"cell": "cust_txn/202601"})
     assert refused.status_code == 403
+    # whoever may not fill months is told so, not what was left out
+    assert client_as("viewer").post("/runs/months/backfill/", {}).status_code == 403
 
 
 @pytest.fixture
