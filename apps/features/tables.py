@@ -13,7 +13,7 @@ from django.db import transaction
 
 from apps.common.access import require
 from apps.common.audit import Thing, record
-from apps.features.models import FeatureSet, FeatureSource
+from apps.features.models import FeatureSet, FeatureSource, SetSource
 from mlopslib.definition import check_identifier
 from mlopslib.errors import Conflict, InvalidInput
 from mlopslib.offline.base import Column, Limits, OfflineStore
@@ -94,6 +94,10 @@ def _check_still_fits(name: str, columns: set[str]) -> None:
     lost: dict[str, set[str]] = {}
     for source in needed.exclude(column__in=columns).select_related("feature__feature_set"):
         lost.setdefault(source.column, set()).add(source.feature.feature_set.name)
+    # what decides the rows, in a filter or a join, is as much needed as what is counted
+    rows = SetSource.objects.filter(table=name, feature_set__is_current=True)
+    for row in rows.exclude(column__in=columns).select_related("feature_set"):
+        lost.setdefault(row.column, set()).add(row.feature_set.name)
     if lost:
         told = "; ".join(f"{column} ({', '.join(sorted(sets))})" for column, sets in sorted(lost.items()))
         raise Conflict(

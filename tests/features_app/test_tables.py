@@ -10,7 +10,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from apps.features.models import FeatureSource
+from apps.features.models import FeatureSource, SetSource
 from mlopslib.offline import open_store
 from portal.models import AuditEvent
 from tests import factories
@@ -84,9 +84,12 @@ def test_a_replacement_must_keep_the_columns_that_feature_sets_read(store, clien
     load(client, "orders", csv_file("id,amount\n1,2\n"))
     feature_set = factories.make_feature_set("cust_app")
     FeatureSource.objects.create(feature=feature_set.features.first(), table="orders", column="amount")
+    SetSource.objects.create(feature_set=feature_set, table="orders", column="id")
     refused = load(client, "orders", csv_file("id,total\n1,2\n"), replace="on")
     assert refused.status_code == 422
     assert "amount (cust_app)" in refused.content.decode()
+    refused = load(client, "orders", csv_file("amount\n2\n"), replace="on")
+    assert refused.status_code == 422 and "id (cust_app)" in refused.content.decode()
 
 
 def test_a_file_larger_than_a_browser_may_send_is_refused(store, client_as, settings):
