@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from apps.common.access import require
 from apps.common.audit import record
@@ -18,7 +19,7 @@ from apps.pipelines.freeze import freeze
 from apps.pipelines.models import Pipeline, PipelineRun, Schedule, StepRun, Template
 from apps.pipelines.recorders import DEFAULT_POLICY, POLICIES
 from mlopslib.dates import date_params, validate_ym
-from mlopslib.errors import Conflict, InvalidInput
+from mlopslib.errors import Conflict, InvalidDate, InvalidInput
 from mlopslib.steps import TEMPLATES
 
 
@@ -111,6 +112,8 @@ def start_run(
     validate_ym(base_ym)
     if pipeline.feature_set is not None:
         _check_is_runnable(pipeline.template, pipeline.feature_set)
+    if pipeline.template == Template.MATERIALISE and actor is not None:
+        _check_has_begun(base_ym)
     if trigger not in PipelineRun.Trigger.values:
         raise InvalidInput(f"{trigger!r} is not a trigger", field="trigger")
     if idempotency_key is not None and not 0 < len(idempotency_key) <= 120:
@@ -190,6 +193,15 @@ def check_schedule(*, day_of_month: int, hour: int, lag_months: int) -> None:
     for field, (value, low, high) in limits.items():
         if not low <= value <= high:
             raise PipelineInvalid(f"{field} lies between {low} and {high}, not at {value}", field=field)
+
+
+def _check_has_begun(base_ym: str) -> None:
+    """A month to come would stand as the newest of all: a typing error that every list and PSI would show."""
+    now = f"{timezone.localdate():%Y%m}"
+    if base_ym > now:
+        raise InvalidDate(
+            f"the month {base_ym} has not begun: {now} is the newest that can be made", field="base_ym"
+        )
 
 
 def _right_to_start(pipeline: Pipeline) -> str:

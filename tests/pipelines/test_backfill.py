@@ -54,6 +54,15 @@ def test_months_without_a_gap_are_one_stretch() -> None:
 
 
 @pytest.mark.django_db
+def test_a_month_that_has_not_begun_is_refused() -> None:
+    row = gaps()
+    given = {"actor": row.owner, "feature_set": row, "trigger": "MANUAL", "only_missing": False}
+    with pytest.raises(InvalidDate, match="209912 has not begun"):
+        back_fill(**given, first_ym="209912", last_ym="209912")
+    assert not PipelineRun.objects.exists()
+
+
+@pytest.mark.django_db
 def test_missing_months_are_started_the_oldest_first() -> None:
     row = gaps()
     runs = back_fill(actor=row.owner, feature_set=row, first_ym="202512", last_ym="202608", trigger="MANUAL")
