@@ -49,6 +49,8 @@ class World:
     entities: frozenset[object] = field(default_factory=frozenset)
     #: every entity that is known in some table
     everybody: frozenset[object] = field(default_factory=frozenset)
+    #: the rows that the poisons add, by table
+    copies: dict[str, pa.Table] = field(default_factory=dict)
 
     def others(self, column: pa.ChunkedArray) -> pa.Array:
         """Keys of entities that are there, by turns."""
@@ -122,12 +124,11 @@ def _changed(table: SourceTable, way: str) -> tuple[pa.Table, int]:
 
 def _added(table: SourceTable, world: World, way: str) -> tuple[pa.Table, int]:
     """Rows after the base date: of the same entities, of others that may have had none, of new ones."""
-    numbers = _to_copy(table, world)
-    if not len(numbers):
+    if table.name not in world.copies:
+        world.copies[table.name] = _all_copies(table, world)
+    new = world.copies[table.name]
+    if not new.num_rows:
         return table.data, 0
-    at_once = [_copies(table, numbers, world, months) for months in _MONTHS_ON]
-    at_once += [_copies(table, numbers, world, None, at=at) for at in (np.timedelta64(0, "us"), _NOON)]
-    new = pa.concat_tables(at_once)
     everything = np.ones(new.num_rows, dtype=np.bool_)
     for name in new.column_names:
         if name in world.entity_columns:
@@ -138,6 +139,15 @@ def _added(table: SourceTable, world: World, way: str) -> tuple[pa.Table, int]:
         elif way and name not in table.keys and name not in table.writings:
             new = _set(new, name, poisoned(new.column(name), everything, way=way))
     return pa.concat_tables([table.data, new]), new.num_rows
+
+
+def _all_copies(table: SourceTable, world: World) -> pa.Table:
+    numbers = _to_copy(table, world)
+    if not len(numbers):
+        return table.data.slice(0, 0)
+    at_once = [_copies(table, numbers, world, months) for months in _MONTHS_ON]
+    at_once += [_copies(table, numbers, world, None, at=at) for at in (np.timedelta64(0, "us"), _NOON)]
+    return pa.concat_tables(at_once).combine_chunks()
 
 
 def _to_copy(table: SourceTable, world: World) -> np.ndarray:

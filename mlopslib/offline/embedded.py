@@ -147,7 +147,7 @@ class EmbeddedStore:
         snapshots = [delta.snapshot(self._known(name), version=pins.get(name)) for name in tables_in(query)]
         with self._connection(snapshots, limits) as connection:
             text = to_duckdb(query)
-            check_select(connection, text)
+            check_select(connection, text, tables=[snapshot.name for snapshot in snapshots])
             yield connection, text
 
     @contextmanager

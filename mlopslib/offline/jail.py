@@ -61,14 +61,16 @@ def jailed_connection(
             connection.close()
 
 
-def select_only(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
-    """The relation of one text that is one SELECT over the connection's own views, and nothing else."""
-    check_select(connection, sql)
+def select_only(
+    connection: duckdb.DuckDBPyConnection, sql: str, *, tables: Collection[str]
+) -> duckdb.DuckDBPyRelation:
+    """The relation of one text that is one SELECT over `tables`, and nothing else."""
+    check_select(connection, sql, tables=tables)
     return connection.sql(sql)
 
 
-def check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Refuse what is not one SELECT over the views of a jailed connection.
+def check_select(connection: duckdb.DuckDBPyConnection, sql: str, *, tables: Collection[str]) -> None:
+    """Refuse what is not one SELECT over `tables`, which are views of a jailed connection.
 
     The text is judged by the engine's own parser, so that a text that the guard and the engine read in
     two ways does no harm: no second statement, no change inside WITH, no table function, no catalog of
@@ -84,7 +86,6 @@ def check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
         if kinds != [duckdb.StatementType.SELECT]:
             raise QueryFailed("the engine runs one SELECT at a time and nothing else")
         written = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0]
-        views = connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
     except (duckdb.Error, UnicodeEncodeError) as error:
         raise QueryFailed(_message(error)) from error
     try:
@@ -94,7 +95,7 @@ def check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     if tree.get("error"):
         raise QueryFailed("the engine runs one SELECT at a time and nothing else")
     nodes = list(_nodes(tree))
-    known = {str(name).lower() for (name,) in views}
+    known = {name.lower() for name in tables}
     known |= {str(entry["key"]).lower() for node in nodes for entry in _ctes(node)}
     for node in nodes:
         _check_node(node, known)
