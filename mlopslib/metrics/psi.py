@@ -14,6 +14,10 @@ from mlopslib.errors import InvalidInput
 
 #: share that stands for an empty bin, where the other sample is not empty
 FLOOR = 1e-4
+#: categories with no more levels than a number has bins are tested as they are
+_FEW_LEVELS = 12
+#: rows that a level must be expected to have in the smaller sample to be tested alone
+_ENOUGH_ROWS = 20
 MISSING, UNSEEN = "missing", "unseen"
 
 Counts = NDArray[np.int64]
@@ -45,7 +49,9 @@ class PsiResult:
         The bins in order; their contributions add up to `value`.
     low, high
         Where 95 % of the PSIs lie when nothing has moved: 0 and the 95 % point of
-        ``(1/n + 1/m) * chi2(B - 1)``, B the number of bins that hold any row.
+        ``(1/n + 1/m) * chi2(B - 1)``, B the number of bins that hold any row. Of a category with more than
+        10 levels the rare ones (fewer than 20 rows expected in the smaller sample) count as one bin here,
+        and what they add to the PSI beyond that counts as noise: the distribution does not hold for them.
     floor_used
         Whether an empty bin's share was replaced by 0.0001.
     p
@@ -171,7 +177,7 @@ class PsiReference:
         actual = np.asarray(counts, dtype=np.int64)
         if actual.shape != expected.shape:
             raise InvalidInput(f"{len(expected)} counts are needed, {len(actual)} were given", field="counts")
-        return _result(self.labels, expected, actual)
+        return _result(self.labels, expected, actual, self.kind)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -227,27 +233,54 @@ def psi(expected: ArrayLike, actual: ArrayLike, *, bins: int = 10) -> float:
     return PsiReference.fit_numeric(expected, bins).psi(actual).value
 
 
-def _result(labels: list[str], expected: Counts, actual: Counts) -> PsiResult:
+def _result(
+    labels: list[str], expected: Counts, actual: Counts, kind: Literal["numeric", "category"]
+) -> PsiResult:
     n, m = int(expected.sum()), int(actual.sum())
     if n == 0 or m == 0:
         which = "reference" if n == 0 else "sample"
         raise InvalidInput(f"PSI needs rows in both samples: the {which} is empty", field="values")
-    used = (expected > 0) | (actual > 0)
-    floored = used & ((expected == 0) | (actual == 0))
-    p = np.where(expected == 0, FLOOR, expected / n)
-    q = np.where(actual == 0, FLOOR, actual / m)
-    parts = np.where(used, (q - p) * np.log(q / p), 0.0)
+    parts, floored = _parts(expected, actual)
+    value = float(parts.sum())
+    tested, held = value, int(((expected > 0) | (actual > 0)).sum())
+    if kind == "category" and held > _FEW_LEVELS:
+        pooled = _pool_rare(expected, actual)
+        tested, held = float(_parts(*pooled)[0].sum()), int((pooled[0] + pooled[1] > 0).sum())
     rows = zip(labels, expected.tolist(), actual.tolist(), parts.tolist(), strict=True)
     bins = [PsiBin(label, e / n, a / m, part, e, a) for label, e, a, part in rows]
     return PsiResult(
-        value=float(parts.sum()),
+        value=value,
         n_reference=n,
         n_actual=m,
         bins=bins,
         low=0.0,
-        high=_null_95(int(used.sum()), n, m),
-        floor_used=bool(floored.any()),
-        p=_null_p(float(parts.sum()), int(used.sum()), n, m),
+        high=_null_95(held, n, m) + max(0.0, value - tested),
+        floor_used=floored,
+        p=_null_p(tested, held, n, m),
+    )
+
+
+def _parts(expected: Counts, actual: Counts) -> tuple[NDArray[np.float64], bool]:
+    """Each bin's part of the PSI, and whether an empty bin's share was replaced."""
+    used = (expected > 0) | (actual > 0)
+    floored = used & ((expected == 0) | (actual == 0))
+    p = np.where(expected == 0, FLOOR, expected / expected.sum())
+    q = np.where(actual == 0, FLOOR, actual / actual.sum())
+    return np.where(used, (q - p) * np.log(q / p), 0.0), bool(floored.any())
+
+
+def _pool_rare(expected: Counts, actual: Counts) -> tuple[Counts, Counts]:
+    """Counts with the rare levels and the unseen in one bin, for the test.
+
+    What is rare is judged by both samples together: judged by the reference alone, the levels that are
+    frequent there by chance would be kept, and their return to the mean would look like a move.
+    """
+    n, m = int(expected.sum()), int(actual.sum())
+    rare = (expected + actual) * (min(n, m) / (n + m)) < _ENOUGH_ROWS
+    rare[-2], rare[-1] = True, False  # unseen goes with the rare; missing is a bin whatever its size
+    return (
+        np.append(expected[~rare], expected[rare].sum()),
+        np.append(actual[~rare], actual[rare].sum()),
     )
 
 

@@ -171,3 +171,36 @@ def test_integers_and_booleans_are_numbers_and_mixed_objects_with_texts_categori
     assert psi(np.array([True, False, True, False]), np.array([True, True, False, False])) == 0.0
     assert psi(np.array([1, None, 2], dtype=object), np.array([1, 2, None], dtype=object)) == 0.0
     assert psi(np.array(["a", None], dtype=object), np.array([None, "a"], dtype=object)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("levels", "rows"), [(10, 1_000), (200, 1_000), (500, 2_000), (1_000, 20_000)], ids=str
+)
+def test_a_category_that_has_not_moved_is_rarely_called_moved(levels, rows):
+    """At a level of 5 %, however many levels there are; twice that much is given to chance."""
+    random = np.random.default_rng(20_261_122)
+    names = np.array([f"L{n:04d}" for n in range(levels)], dtype=object)
+    alarms = beyond = 0
+    for _ in range(100):
+        reference = PsiReference.fit_category(random.choice(names, rows))
+        result = reference.psi(random.choice(names, rows))
+        alarms += result.p < 0.05
+        beyond += result.value > result.high
+    assert alarms <= 14
+    assert beyond == alarms
+
+
+def test_a_category_of_many_levels_that_has_moved_is_found():
+    random = np.random.default_rng(7)
+    names = np.array([f"L{n:03d}" for n in range(300)], dtype=object)
+    shares = 1 / np.arange(1, 301)
+    shares /= shares.sum()
+    moved = shares[::-1]
+    reference = PsiReference.fit_category(random.choice(names, 5_000, p=shares))
+    assert reference.psi(random.choice(names, 5_000, p=0.9 * shares + 0.1 * moved)).p < 1e-6
+
+
+def test_levels_that_the_reference_lacks_are_a_move():
+    reference = PsiReference.fit_category([f"L{n % 30}" for n in range(3_000)])
+    result = reference.psi([f"L{n % 30}" for n in range(2_700)] + [f"N{n}" for n in range(300)])
+    assert result.p < 1e-6 and result.value > result.high
