@@ -36,8 +36,10 @@ def define_model(
     check_identifier(entity, field="entity")
     if not 0 < len(title.strip()) <= 120:
         raise DefinitionInvalid("a model needs a title of 1 to 120 characters", field="title")
-    feature_sets = check_definition(spec)
+    check_definition(spec)
     with transaction.atomic():
+        # again and locked: a set that somebody deletes at this moment is gone or stays, not both
+        feature_sets = _pinned_sets(spec, for_update=True)
         existing = RegisteredModel.objects.select_for_update().filter(name=spec.name).first()
         if existing is not None and existing.owner_id != actor.pk:
             raise AccessDenied(
@@ -77,11 +79,12 @@ def check_definition(spec: ModelSpec) -> list[FeatureSet]:
     return feature_sets
 
 
-def _pinned_sets(spec: ModelSpec) -> list[FeatureSet]:
+def _pinned_sets(spec: ModelSpec, *, for_update: bool = False) -> list[FeatureSet]:
     pins = {(ref.feature_set, ref.version) for ref in spec.features}
-    found = {
-        (row.name, row.version): row for row in FeatureSet.objects.pinned(pins).prefetch_related("features")
-    }
+    rows = FeatureSet.objects.pinned(pins).prefetch_related("features")
+    if for_update:
+        rows = rows.select_for_update()
+    found = {(row.name, row.version): row for row in rows}
     for name, version in sorted(pins - set(found)):
         raise DefinitionInvalid(f"there is no feature set {name} v{version}", field="features")
     for row in found.values():
