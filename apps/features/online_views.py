@@ -42,6 +42,7 @@ def online(request: HttpRequest, name: str) -> HttpResponse:
         "newest": newest,
         "is_behind": bool(newest and state.publication and newest.base_ym > state.publication.base_ym),
         "can_start": access.may(request.user, "runs.start"),
+        "can_publish": access.may(request.user, "features.materialise"),
         **_looked_up(request, row, state),
     }
     return render(request, "features/online.html", context)
