@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mlopslib.definition import Dtype, FeatureSetSpec, FeatureSpec
-from mlopslib.eda.bins import count_bins
+from mlopslib.eda.bins import count_bins, fold
 from mlopslib.eda.describe import (
     DECILES,
     REPORTED,
@@ -21,7 +21,8 @@ from mlopslib.eda.describe import (
     decile_edges,
     describe_levels,
     describe_numbers,
-    outlier_shares,
+    outlier_share,
+    tukey_edges,
 )
 from mlopslib.eda.source import Source
 from mlopslib.errors import EmptyMonth
@@ -207,8 +208,18 @@ def profile_month(
     numeric, category = _split(feature_set.features)
     numbers = describe_numbers(source, numeric, shares=REPORTED)
     levels = describe_levels(source, category, most=_FETCHED_LEVELS)
-    outliers = outlier_shares(source, numbers)
-    drift = _psi(source, ym, references, numbers, levels)
+    edges = {item.name: references[item.name].edges for item in numbers}
+    fences = {item.name: tukey_edges(item) for item in numbers}
+    fine = {name: sorted({*edges[name], *fences[name]}) for name in edges}
+    counted = count_bins(source, fine)
+    counts = {name: fold(edges[name], fine[name], counted[name]).rows.tolist() for name in edges}
+    outliers = {
+        item.name: outlier_share(
+            item, fold(fences[item.name], fine[item.name], counted[item.name]).rows.tolist()
+        )
+        for item in numbers
+    }
+    drift = _psi(source, ym, references, counts | _level_counts(levels, references))
     by_name: dict[str, Numbers | Levels] = {item.name: item for item in numbers}
     by_name |= {item.name: item for item in levels}
     return [
@@ -243,27 +254,23 @@ def feature_psi(
     source = Source(store, table, key, (PARTITION, ym), None, None, is_cancelled)
     category = [FeatureSpec(name, "category") for name, item in references.items() if item.kind == "category"]
     levels = describe_levels(source, category, most=_FETCHED_LEVELS)
-    return _psi(source, ym, references, None, levels)
-
-
-def _psi(
-    source: Source,
-    ym: str,
-    references: Mapping[str, PsiReference],
-    numbers: list[Numbers] | None,
-    levels: list[Levels],
-) -> dict[str, FeaturePsi]:
-    known = {item.name for item in numbers} if numbers is not None else set(references)
-    edges = {
-        name: reference.edges
-        for name, reference in references.items()
-        if reference.kind == "numeric" and name in known
-    }
+    edges = {name: item.edges for name, item in references.items() if item.kind == "numeric"}
     counts = {name: found.rows.tolist() for name, found in count_bins(source, edges).items()}
+    return _psi(source, ym, references, counts | _level_counts(levels, references))
+
+
+def _level_counts(levels: list[Levels], references: Mapping[str, PsiReference]) -> dict[str, list[int]]:
+    counts = {}
     for item in levels:
         held = {level.value: level.count for level in item.levels}
         own = [held.get(level, 0) for level in references[item.name].levels]
         counts[item.name] = [*own, item.present - sum(own), item.missing]
+    return counts
+
+
+def _psi(
+    source: Source, ym: str, references: Mapping[str, PsiReference], counts: Mapping[str, list[int]]
+) -> dict[str, FeaturePsi]:
     if any(sum(found) == 0 for found in counts.values()):
         raise EmptyMonth(f"{source.table} has no rows in {ym}: materialise the month first", field="base_ym")
     results = {name: references[name].psi_of_counts(found) for name, found in counts.items()}
@@ -275,14 +282,14 @@ def _psi(
 
 
 def _profile(
-    item: Numbers | Levels, drift: FeaturePsi, outlier_share: float | None, ym: str, reference_ym: str
+    item: Numbers | Levels, drift: FeaturePsi, outliers: float | None, ym: str, reference_ym: str
 ) -> Profile:
     result = drift.result
     details: dict[str, Any]
     if isinstance(item, Numbers):
         moments = (item.mean, item.std, item.minimum, item.maximum)
         quantiles = {str(share): value for share, value in item.quantiles.items()}
-        details, unseen = {"quantiles": quantiles, "outliers": outlier_share}, None
+        details, unseen = {"quantiles": quantiles, "outliers": outliers}, None
     else:
         moments = (None, None, None, None)
         top = [{"value": level.value, "count": level.count} for level in item.levels[:_TOP]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,17 @@ def count_bins(
         found |= _count_batch(source, {name: edges[name] for name in batch})
         on_step(len(batch))
     return found
+
+
+def fold(edges: Sequence[float], fine: Sequence[float], counts: BinCounts) -> BinCounts:
+    """Counts by `edges` from counts by finer edges, which hold all of `edges`."""
+    bounds = [0, *(fine.index(edge) + 1 for edge in edges), len(fine) + 1]
+
+    def merged(values: Counts) -> Counts:
+        sums = [int(values[low:high].sum()) for low, high in pairwise(bounds)]
+        return np.array([*sums, int(values[-1])], dtype=np.int64)
+
+    return BinCounts(merged(counts.rows), merged(counts.known), merged(counts.positives))
 
 
 def _count_batch(source: Source, edges: Mapping[str, Sequence[float]]) -> dict[str, BinCounts]:

@@ -9,7 +9,6 @@ from typing import Any
 
 from mlopslib.definition import FeatureSpec
 from mlopslib.eda.source import Source, batches, column
-from mlopslib.eda.source import number as literal
 from mlopslib.metrics.association import RankSums
 
 REPORTED = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
@@ -123,21 +122,22 @@ def decile_edges(item: Numbers) -> list[float]:
     return sorted({item.quantiles[share] for share in DECILES}) if item.present else []
 
 
-def outlier_shares(source: Source, numbers: Sequence[Numbers]) -> dict[str, float | None]:
-    """Share of the present values outside Tukey's fences, quartiles -/+ 1.5 interquartile ranges."""
-    found: dict[str, float | None] = {item.name: None for item in numbers}
-    usable = [item for item in numbers if item.present]
-    for batch in batches(usable, source.features_at_once):
-        outputs = []
-        for item in batch:
-            reach = FENCE * (item.quantiles[0.75] - item.quantiles[0.25])
-            low, high = item.quantiles[0.25] - reach, item.quantiles[0.75] + reach
-            name = column(item.name)
-            outside = f"{name} < {literal(low)} OR {name} > {literal(high)}"
-            outputs.append(f"SUM(CASE WHEN {outside} THEN 1 ELSE 0 END)")
-        for item, count in zip(batch, source.row(source.select(outputs)), strict=True):
-            found[item.name] = int(count) / item.present
-    return found
+def tukey_edges(item: Numbers) -> list[float]:
+    """Edges ``(.., e]`` that part the outliers off: below, within and above Tukey's fences."""
+    if not item.present:
+        return []
+    reach = FENCE * (item.quantiles[0.75] - item.quantiles[0.25])
+    low, high = item.quantiles[0.25] - reach, item.quantiles[0.75] + reach
+    # a value on the lower fence is within: the bin before ends at the number just below it
+    edges = math.nextafter(low, -math.inf), high
+    return [edge for edge in edges if math.isfinite(edge)]
+
+
+def outlier_share(item: Numbers, counts: Sequence[int]) -> float | None:
+    """Share of the present values outside the fences, from counts by `tukey_edges`, missing last."""
+    if not item.present:
+        return None
+    return (counts[0] + counts[2]) / item.present if len(counts) == 4 else 0.0
 
 
 def _moments(source: Source, batch: Sequence[FeatureSpec]) -> list[Numbers]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlopslib.definition import FeatureSpec
-from mlopslib.eda.bins import BinCounts, count_bins
+from mlopslib.eda.bins import BinCounts, count_bins, fold
 from mlopslib.eda.describe import (
     DECILES,
     REPORTED,
@@ -22,7 +22,8 @@ from mlopslib.eda.describe import (
     decile_edges,
     describe_levels,
     describe_numbers,
-    outlier_shares,
+    outlier_share,
+    tukey_edges,
 )
 from mlopslib.eda.mixed import correlation_ratios, cramers, is_capped
 from mlopslib.eda.pairs import SPEARMAN_ROWS, PairFigures, pearson, spearman
@@ -38,7 +39,7 @@ from mlopslib.eda.report import (
     TargetReport,
 )
 from mlopslib.eda.source import Source
-from mlopslib.eda.target import by_name, check_target, fold, target_of_category, target_of_number
+from mlopslib.eda.target import by_name, check_target, target_of_category, target_of_number
 from mlopslib.errors import EmptyMonth
 from mlopslib.offline.base import OfflineStore
 
@@ -164,16 +165,17 @@ def _shapes(
     decile: dict[str, list[float]] = {name: [] for name in inner}
     if source.target_sql is not None:
         decile |= {item.name: decile_edges(item) for item in numbers}
-    fine = {name: sorted({*inner[name], *decile[name]}) for name in inner}
+    fences = {item.name: tukey_edges(item) for item in numbers}
+    fine = {name: sorted({*inner[name], *decile[name], *fences[name]}) for name in inner}
     counted = count_bins(source, fine, on_step=clock.part("Drawing the histograms", 1.0))
-    outliers = outlier_shares(source.without_target, numbers)
     shapes, deciles = {}, {}
     for item in numbers:
-        histogram = fold(inner[item.name], fine[item.name], counted[item.name])
-        shapes[item.name] = _describe_number(item, inner[item.name], histogram, outliers[item.name])
+        name = item.name
+        histogram = fold(inner[name], fine[name], counted[name])
+        share = outlier_share(item, fold(fences[name], fine[name], counted[name]).rows.tolist())
+        shapes[name] = _describe_number(item, inner[name], histogram, share)
         if source.target_sql is not None:
-            edges = decile[item.name]
-            deciles[item.name] = (edges, fold(edges, fine[item.name], counted[item.name]))
+            deciles[name] = (decile[name], fold(decile[name], fine[name], counted[name]))
     return shapes, deciles
 
 
@@ -191,7 +193,7 @@ def _histogram_edges(item: Numbers) -> list[float]:
 
 
 def _describe_number(
-    item: Numbers, inner: list[float], counts: BinCounts, outlier_share: float | None
+    item: Numbers, inner: list[float], counts: BinCounts, outliers: float | None
 ) -> Described:
     edges: tuple[float, ...] = ()
     bars: tuple[int, ...] = ()
@@ -210,7 +212,7 @@ def _describe_number(
         quantiles={str(share): item.quantiles[share] for share in REPORTED} if item.present else {},
         edges=edges,
         counts=bars,
-        outlier_share=outlier_share,
+        outlier_share=outliers,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,15 @@ from mlopslib.eda.pairs import PairFigures
 from mlopslib.eda.source import Source, batches, column, number, text
 from mlopslib.metrics.association import correlation_ratio, cramers_v
 
+Floats = NDArray[np.float64]
+
 #: levels of a category that stand alone in a contingency table; all others are one level, the rest
 MOST_LEVELS = 30
 #: contingency tables in one statement
-_TABLES = {"duckdb": 40}
-_FEW_TABLES = 12
+_TABLES = {"duckdb": 500}
+_FEW_TABLES = 15
+#: cells of the joint levels of several categories whose group sums one statement gives
+_JOINT_LEVELS = 4_096
 
 
 def is_capped(item: Levels) -> bool:
@@ -52,35 +57,26 @@ def correlation_ratios(
     *,
     on_step: Step = lambda done: None,
 ) -> PairFigures:
-    """Correlation ratios, a row for each number, a column for each category, over rows that hold both."""
+    """Correlation ratios, a row for each number, a column for each category, over rows that hold both.
+
+    The numbers are summed by the joint levels of several categories at once, and those sums added up for
+    each of them: the rows are read once for each such bundle, not for each category.
+    """
     values = np.full((len(numbers), len(categories)), np.nan)
     both = np.zeros((len(numbers), len(categories)), dtype=np.int64)
     usable = [place for place, item in enumerate(numbers) if item.std]
-    for position, category in enumerate(categories):
+    for bundle in _bundles(categories):
         for batch in batches(usable, source.features_at_once * 2):
-            for place, n, ratio in _ratios(source, [(at, numbers[at]) for at in batch], category):
-                values[place, position] = math.nan if ratio is None else ratio
-                both[place, position] = n
-        on_step(1)
+            chosen = [categories[place] for place in bundle]
+            sums = _group_sums(source, [numbers[place] for place in batch], chosen)
+            for row, place in enumerate(batch):
+                for position, at in enumerate(bundle):
+                    n, total, squares = sums.of(row, position)
+                    ratio = correlation_ratio(n, total, squares)
+                    values[place, at] = math.nan if ratio is None else ratio
+                    both[place, at] = int(n.sum())
+        on_step(len(bundle))
     return PairFigures(values, both)
-
-
-def _tables(
-    source: Source, categories: Sequence[Levels], pairs: Sequence[tuple[int, int]]
-) -> list[NDArray[np.int64]]:
-    parts = []
-    for place, (a, b) in enumerate(pairs):
-        one, other = column(categories[a].name), column(categories[b].name)
-        select = source.select(
-            [f"{_level(categories[a])} AS u", f"{_level(categories[b])} AS v"],
-            where=f"{one} IS NOT NULL AND {other} IS NOT NULL",
-        )
-        parts.append(f"SELECT {place} AS p, u, v, COUNT(*) AS n FROM ({select}) s GROUP BY u, v")  # noqa: S608
-    cells: list[list[tuple[int, int, int]]] = [[] for _ in pairs]
-    table = source.read(" UNION ALL ".join(parts))
-    for place, u, v, n in zip(*(values.to_pylist() for values in table.columns), strict=True):
-        cells[int(place)].append((u, v, int(n)))
-    return [dense_table(counted) for counted in cells]
 
 
 def dense_table(cells: Sequence[tuple[Any, Any, int]]) -> NDArray[np.int64]:
@@ -93,45 +89,91 @@ def dense_table(cells: Sequence[tuple[Any, Any, int]]) -> NDArray[np.int64]:
     return table
 
 
-def _level(item: Levels) -> str:
-    """The number of a level, as short to group by as can be; the rest is the last number."""
+def _tables(
+    source: Source, categories: Sequence[Levels], pairs: Sequence[tuple[int, int]]
+) -> list[NDArray[np.int64]]:
+    """Contingency tables: each category becomes a number once, each pair one number to group by."""
+    used = sorted({place for pair in pairs for place in pair})
+    codes = source.select([f"{_code(categories[place])} AS k{place}" for place in used])
+    parts = [
+        f"SELECT {at} AS p, k{a} * {_width(categories[b])} + k{b} AS k, COUNT(*) AS n FROM base "  # noqa: S608
+        f"GROUP BY k{a} * {_width(categories[b])} + k{b}"
+        for at, (a, b) in enumerate(pairs)
+    ]
+    cells: list[list[tuple[int, int, int]]] = [[] for _ in pairs]
+    table = source.read(f"WITH base AS ({codes}) {' UNION ALL '.join(parts)}")
+    for at, code, n in zip(*(values.to_pylist() for values in table.columns), strict=True):
+        u, v = divmod(int(code), _width(categories[pairs[int(at)][1]]))
+        # 0 is a row without the category
+        if u and v:
+            cells[int(at)].append((u, v, int(n)))
+    return [dense_table(counted) for counted in cells]
+
+
+def _width(item: Levels) -> int:
+    """How many codes a category has: missing, each kept level, the rest."""
+    return min(item.distinct, MOST_LEVELS) + 2
+
+
+def _code(item: Levels) -> str:
     name = column(item.name)
     kept = item.levels[:MOST_LEVELS]
-    if not kept:
-        return "0"
-    whens = " ".join(f"WHEN {text(level.value)} THEN {place}" for place, level in enumerate(kept))
-    return f"CASE {name} {whens} ELSE {len(kept)} END"
+    whens = "".join(f" WHEN {name} = {text(level.value)} THEN {at}" for at, level in enumerate(kept, 1))
+    return f"CASE WHEN {name} IS NULL THEN 0{whens} ELSE {len(kept) + 1} END"
 
 
-def _ratios(
-    source: Source, numbers: Sequence[tuple[int, Numbers]], category: Levels
-) -> list[tuple[int, int, float | None]]:
-    """Group sums of scaled numbers. A row without the category is a group of its own and left out after."""
-    name = column(category.name)
-    level = f"CASE WHEN {name} IS NULL THEN -1 ELSE {_level(category)} END"
-    inner = [f"{level} AS u"]
-    outputs = ["u", "COUNT(*)"]
-    for place, item in numbers:
+def _bundles(categories: Sequence[Levels]) -> list[list[int]]:
+    """Categories whose joint levels are few enough, those with few levels first."""
+    found: list[list[int]] = []
+    size = 0
+    for place in sorted(range(len(categories)), key=lambda at: _width(categories[at])):
+        width = _width(categories[place])
+        if found and size * width <= _JOINT_LEVELS:
+            found[-1].append(place)
+            size *= width
+        else:
+            found.append([place])
+            size = width
+    return found
+
+
+@dataclass(frozen=True)
+class _GroupSums:
+    """Rows, sums and sums of squares of numbers by joint level; one column for each number."""
+
+    #: code of each joint level in each of the bundled categories
+    codes: NDArray[np.int64]
+    rows: Floats
+    sums: Floats
+    squares: Floats
+
+    def of(self, place: int, category: int) -> tuple[Floats, Floats, float]:
+        """Rows and sums by level of one category, and the sum of squares; without the missing."""
+        code = self.codes[:, category]
+        present = code > 0
+        rows: Floats = np.bincount(code[present], weights=self.rows[present, place])
+        sums: Floats = np.bincount(code[present], weights=self.sums[present, place])
+        return rows, sums, float(self.squares[present, place].sum())
+
+
+def _group_sums(source: Source, numbers: Sequence[Numbers], categories: Sequence[Levels]) -> _GroupSums:
+    joint = "0"
+    for category in categories:
+        joint = f"({joint}) * {_width(category)} + {_code(category)}"
+    inner, outputs = [f"{joint} AS u"], ["u"]
+    for place, item in enumerate(numbers):
         value = f"({column(item.name)} - {number(item.mean or 0.0)}) * {number(1 / (item.std or 1.0))}"
         inner.append(f"{value} AS z{place}")
-        outputs += [f"SUM(z{place})"]
-        if item.missing or category.missing:
-            outputs += [f"COUNT(z{place})", f"SUM(z{place} * z{place})"]
-    sql = f"SELECT {', '.join(outputs)} FROM ({source.select(inner)}) s GROUP BY u"  # noqa: S608
-    table = source.read(sql)
-    columns = [table.column(place).to_pylist() for place in range(table.num_columns)]
-    kept = [row for row, u in enumerate(columns[0]) if u >= 0]
-    counts = np.array([columns[1][row] for row in kept], dtype=np.int64)
-    at, found = 2, []
-    for place, item in numbers:
-        sums = np.array([columns[at][row] or 0.0 for row in kept], dtype=np.float64)
-        if item.missing or category.missing:
-            n = np.array([columns[at + 1][row] for row in kept], dtype=np.int64)
-            squares = float(sum(columns[at + 2][row] or 0.0 for row in kept))
-            at += 3
-        else:
-            # scaled by its own standard deviation, over all of its rows
-            n, squares = counts, float(item.present - 1)
-            at += 1
-        found.append((place, int(n.sum()), correlation_ratio(n, sums, squares)))
-    return found
+        outputs += [f"COUNT(z{place})", f"SUM(z{place})", f"SUM(z{place} * z{place})"]
+    table = source.read(f"SELECT {', '.join(outputs)} FROM ({source.select(inner)}) s GROUP BY u")  # noqa: S608
+    figures = [
+        np.array([value or 0.0 for value in table.column(at).to_pylist()], dtype=np.float64)
+        for at in range(1, table.num_columns)
+    ]
+    rest = np.array(table.column(0).to_pylist(), dtype=np.int64)
+    codes = np.zeros((len(rest), len(categories)), dtype=np.int64)
+    for place in range(len(categories) - 1, -1, -1):
+        rest, codes[:, place] = np.divmod(rest, _width(categories[place]))
+    return _GroupSums(
+        codes, np.column_stack(figures[0::3]), np.column_stack(figures[1::3]), np.column_stack(figures[2::3])
+    )

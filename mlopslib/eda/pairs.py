@@ -27,9 +27,13 @@ _FEW_RANKED = 12
 #: a variance of scaled values below this share of their squares is rounding: the column is constant there
 _CONSTANT = 1e-12
 _BASE = 36
+#: columns with missing values whose 2^n patterns one statement groups by
+_MASKS = 8
 
 #: a FROM clause that gives z0, z1 .. (0 where missing) and m0, m1 .. (1 where present) of these columns
 Relation = Callable[[Sequence[int], Sequence[int]], str]
+#: sum and sum of squares of a column over the rows that hold another one
+_Under = dict[tuple[int, int], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,10 @@ def pearson(source: Source, columns: Sequence[Numbers], *, on_step: Step = lambd
         outputs += [f"{_mask(column(columns[place].name))} AS {_name('m', place)}" for place in m]
         return f"({source.select(outputs)}) s"
 
-    return _figures(source, relation, usable, is_whole, len(columns), rows, on_step)
+    def under(z: Sequence[int], m: Sequence[int]) -> _Under:
+        return _grouped(source, relation, z, m)
+
+    return _figures(source, relation, usable, is_whole, len(columns), rows, on_step, under=under)
 
 
 def spearman(
@@ -95,6 +102,8 @@ def _figures(
     width: int,
     rows: int,
     on_step: Step = lambda done: None,
+    *,
+    under: Callable[[Sequence[int], Sequence[int]], _Under] | None = None,
 ) -> PairFigures:
     values, both = np.full((width, width), np.nan), np.zeros((width, width), dtype=np.int64)
     if not usable:
@@ -109,17 +118,20 @@ def _figures(
         mask[b] = next(same, b)
     masks = list(dict.fromkeys(mask.values()))
     products = [(_name("z", a), _name("z", b)) for a, b in _upper(usable)]
-    under = [(a, m) for m in masks for a in usable if mask.get(a) != m]
-    partial = [(_name("z", a), _name("m", m)) for a, m in under]
-    squares = [(_name("z", a), _name("z", a), _name("m", m)) for a, m in under]
+    # the sums of a column over the rows that hold another one
+    wanted = [(a, m) for m in masks for a in usable if mask.get(a) != m]
     alone = [(_name("z", a),) for a in usable]
-    found = _sums(source, relation, [*alone, *products, *partial, *squares], on_step)
+    if under is not None:
+        found = _sums(source, relation, [*alone, *products], on_step)
+        partial = under(usable, masks)
+    else:
+        sums = [(_name("z", a), _name("m", m)) for a, m in wanted]
+        squares = [(_name("z", a), _name("z", a), _name("m", m)) for a, m in wanted]
+        found = _sums(source, relation, [*alone, *products, *sums, *squares], on_step)
+        rest = found[len(alone) + len(products) :]
+        partial = dict(zip(wanted, zip(rest, rest[len(wanted) :], strict=False), strict=True))
     own = dict(zip(usable, found, strict=False))
-    offset = len(usable)
-    product = dict(zip(_upper(usable), found[offset:], strict=False))
-    offset += len(products)
-    sum_under = dict(zip(under, found[offset:], strict=False))
-    square_under = dict(zip(under, found[offset + len(under) :], strict=True))
+    product = dict(zip(_upper(usable), found[len(alone) :], strict=False))
     for a, b in _upper(usable):
         n = _shared_rows(a, b, mask, held, rows)
         figures: list[tuple[float, float]] = []
@@ -128,7 +140,7 @@ def _figures(
             if m is None or mask.get(one) == m:
                 figures.append((own[one], product[one, one]))
             else:
-                figures.append((sum_under[one, m], square_under[one, m]))
+                figures.append(partial[one, m])
         both[a, b] = both[b, a] = n
         values[a, b] = values[b, a] = 1.0 if a == b and n > 1 else _correlation(n, figures, product[a, b])
     return PairFigures(values, both)
@@ -175,6 +187,28 @@ def _sums(
         values = source.row(f"SELECT {outputs} FROM {relation(z, m)}")  # noqa: S608
         found += [0.0 if value is None else float(value) for value in values]
         on_step(len(batch))
+    return found
+
+
+def _grouped(source: Source, relation: Relation, z: Sequence[int], masks: Sequence[int]) -> _Under:
+    """Sums and sums of squares of columns over the rows that hold another one, for every such one.
+
+    The rows are grouped by which of a few columns they hold, and the groups added up for each of them.
+    """
+    found: _Under = {}
+    for batch in batches(masks, _MASKS):
+        pattern = " + ".join(f"{1 << bit} * {_name('m', m)}" for bit, m in enumerate(batch))
+        for part in batches(z, source.features_at_once * 4):
+            outputs = ",".join(f"SUM({_name('z', a)}),SUM({_name('z', a)}*{_name('z', a)})" for a in part)
+            sql = f"SELECT {pattern} AS u,{outputs} FROM {relation(part, batch)} GROUP BY {pattern}"  # noqa: S608
+            table = source.read(sql)
+            columns = [np.array(values.to_pylist(), dtype=np.float64) for values in table.columns]
+            held = np.nan_to_num(columns[0]).astype(np.int64)
+            for bit, m in enumerate(batch):
+                rows = (held >> bit) & 1 == 1
+                for place, a in enumerate(part):
+                    sums, squares = columns[1 + 2 * place], columns[2 + 2 * place]
+                    found[a, m] = float(sums[rows].sum()), float(squares[rows].sum())
     return found
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
-
-import numpy as np
 
 from mlopslib.eda.bins import BinCounts
 from mlopslib.eda.describe import Levels, Numbers
@@ -94,20 +91,6 @@ def target_of_category(item: Levels, known: int, positives: int) -> TargetFeatur
     # what no level holds has no category
     bins = _bins([*labels, MISSING], [*rows, known - sum(rows)], [*hits, positives - sum(hits)])
     return TargetFeature(item.name, sum(b.iv for b in bins), None, None, None, tuple(bins))
-
-
-def fold(edges: Sequence[float], fine: Sequence[float], counts: BinCounts) -> BinCounts:
-    """Counts by `edges` from counts by finer edges, which hold all of `edges`."""
-    starts = [0, *(fine.index(edge) + 1 for edge in edges)]
-    bounds = [*starts, len(fine) + 1]
-
-    def merged(
-        values: np.ndarray[tuple[int], np.dtype[np.int64]],
-    ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        sums = [int(values[low:high].sum()) for low, high in pairwise(bounds)]
-        return np.array([*sums, int(values[-1])], dtype=np.int64)
-
-    return BinCounts(merged(counts.rows), merged(counts.known), merged(counts.positives))
 
 
 def by_name(features: Sequence[TargetFeature], order: Sequence[str]) -> tuple[TargetFeature, ...]:
