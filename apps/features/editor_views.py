@@ -11,15 +11,15 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.common import access
 from apps.features import queries, services
 from apps.features.forms import EditorForm, features_in, timeless_in
-from apps.features.models import EngineQuery, FeatureSet, Materialisation
-from mlopslib.dates import add_months, date_params, validate_ym
+from apps.features.models import EngineQuery, FeatureSet
+from apps.features.services.key_count import WHILE_WRITING, usual_month
+from mlopslib.dates import date_params, validate_ym
 from mlopslib.errors import Conflict, GijunError
 from mlopslib.offline import open_store
 from mlopslib.offline.base import OfflineStore
@@ -61,7 +61,7 @@ def _editor(request: HttpRequest, source: FeatureSet | None) -> HttpResponse:
             form.show(error)
             if isinstance(error, Conflict) and form.cleaned_data["seen_at"]:
                 form.catch_up(services.draft_of(form.cleaned_data["name"]))
-    base_ym = usual_month(source)
+    base_ym = usual_month(source.name if source else "")
     tables = _tables()
     context = {
         "form": form,
@@ -123,6 +123,7 @@ def check(request: HttpRequest) -> dict[str, Any]:
         features=features_in(data) or _known_features(data.get("based_on", "")),
         timeless_tables=timeless_in(data),
         base_ym=base_ym,
+        count_seconds=WHILE_WRITING,
     )
     return {
         "report": report,
@@ -186,7 +187,7 @@ def cancel(request: HttpRequest, pk: uuid.UUID) -> JsonResponse:
 def parameters(request: HttpRequest) -> HttpResponse:
     """The palette for another base month."""
     access.require(request.user, "features.create")
-    base_ym = _month(request.GET.get("base_ym", "")) or usual_month(None)
+    base_ym = _month(request.GET.get("base_ym", "")) or usual_month()
     return render(request, "features/editor/_parameters.html", {"base_ym": base_ym, **_palette(base_ym)})
 
 
@@ -245,14 +246,6 @@ def _palette(base_ym: str) -> dict[str, Any]:
     now = ["base_ym", "base_dt", "base_first_dt"]
     back = [f"bf_{n}m_{kind}" for n in _PALETTE_MONTHS for kind in ("ym", "dt", "last_dt")]
     return {"parameters": [(name, dates[name]) for name in [*now, *back]]}
-
-
-def usual_month(source: FeatureSet | None) -> str:
-    """The newest month that stands in the store for the set, else for any set, else the month before this."""
-    rows = Materialisation.objects.order_by("-base_ym").values_list("base_ym", flat=True)
-    own = rows.filter(feature_set__name=source.name).first() if source else None
-    found = own or rows.first()
-    return str(found) if found else add_months(f"{timezone.localdate():%Y%m}", -1)
 
 
 def _month(text: str) -> str:

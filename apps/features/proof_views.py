@@ -8,8 +8,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from apps.common import access
-from apps.features.editor_views import usual_month
 from apps.features.models import FeatureSet, LeakProof
+from apps.features.services.key_count import usual_month
 from apps.features.services.leak_check import LeakCheck, check_leaks
 from apps.features.timeline import Timeline, timeline_of
 from apps.features.views import feature_set_of
@@ -33,7 +33,7 @@ def proof(request: HttpRequest, name: str) -> HttpResponse:
         # a leak is what a person came for
         shown = next((item for item in proofs if item.outcome == LeakProof.Outcome.LEAK), None)
         shown = shown or (proofs[0] if proofs else None)
-    base_ym = asked or (shown.base_ym if shown else usual_month(row))
+    base_ym = asked or (shown.base_ym if shown else usual_month(row.name))
     leaks = None if shown is not None and shown.bounds else _static(row, base_ym)
     context = {
         "feature_set": row,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from apps.features.models import FeatureSet, Materialisation
 from apps.features.services import CheckReport, check_sql
 from mlopslib.definition import FeatureSpec
-from mlopslib.errors import InvalidDate
+from mlopslib.errors import DefinitionInvalid, InvalidDate
 from mlopslib.offline.base import OfflineStore
 from tests.features_app.store import SQL, published
 
@@ -122,3 +123,37 @@ def test_a_query_that_stands_already_in_other_words_is_pointed_out(small_store: 
 def test_a_month_that_is_none_is_refused(small_store: OfflineStore) -> None:
     with pytest.raises(InvalidDate):
         check(small_store, base_ym="202613")
+
+
+def test_a_key_that_repeats_is_counted_while_one_writes(small_store: OfflineStore) -> None:
+    repeated = "SELECT customer_id, balance FROM balances WHERE ym BETWEEN '{bf_2m_ym}' AND '{base_ym}'"
+    report = check(small_store, repeated, count_seconds=5.0)
+    assert report.is_counted
+    rows = report.estimate
+    found = [item for item in report.errors if item.field == "entity_key"]
+    assert len(found) == 1
+    assert f"customer_id repeats: {rows:,} rows for" in found[0].text
+
+
+def test_rows_are_counted_where_the_key_is_unique(small_store: OfflineStore) -> None:
+    report = check(small_store, timeless_tables={"customers": "a list"}, count_seconds=5.0)
+    assert (report.is_ok, report.is_counted) == (True, True)
+    counted = small_store.read_sql(
+        f"SELECT COUNT(*) AS n FROM ({SQL.format(base_ym='202604', bf_2m_ym='202602')}) t"
+    )
+    assert report.estimate == counted.to_pylist()[0]["n"] > 0
+
+
+def test_a_count_that_takes_too_long_gives_way_to_the_guess(small_store: OfflineStore) -> None:
+    report = check(small_store, timeless_tables={"customers": "a list"}, count_seconds=1e-9)
+    assert (report.is_ok, report.is_counted) == (True, False)
+
+
+def test_a_version_whose_key_repeats_is_not_published(small_store: OfflineStore) -> None:
+    first = published(small_store, timeless_tables={"customers": "a list"})
+    Materialisation.objects.create(feature_set=first, base_ym="202604", rows=3, table_version=0)
+    repeated = "SELECT customer_id, balance FROM balances WHERE ym BETWEEN '{bf_2m_ym}' AND '{base_ym}'"
+    with pytest.raises(DefinitionInvalid, match="customer_id repeats: 9 rows for 3 entities in 202604") as no:
+        published(small_store, name="twice", sql=repeated)
+    assert no.value.field == "sql"
+    assert not FeatureSet.objects.filter(name="twice").exists()

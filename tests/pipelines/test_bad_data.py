@@ -8,10 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from django.conf import settings
 from django.test import Client
 from rest_framework.test import APIClient
 
-from apps.features.models import FeatureSet, Materialisation
+from apps.features.models import FeatureSet
 from apps.features.services import create_feature_set
 from apps.models.models import ModelVersion
 from apps.models.services import define_model
@@ -94,7 +95,11 @@ def assert_failed(
     assert words in page.replace("&#x27;", "'")
     assert not Artifact.objects.exists()
     assert not ModelVersion.objects.exists()
-    assert not Materialisation.objects.exists()
+    # a month that was made stays made and is on record; one that was not is not
+    store = open_store(settings.OFFLINE_URL)
+    for feature_set in FeatureSet.objects.all():
+        recorded = list(feature_set.materialisations.values_list("base_ym", flat=True))
+        assert recorded == store.partitions(feature_set.to_spec().table, "base_ym")
     return run
 
 

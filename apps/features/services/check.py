@@ -13,6 +13,7 @@ from sqlglot import exp
 
 from apps.features.models import FeatureSet
 from apps.features.services.definition import RESERVED, SAMPLE_YM, spec_of
+from apps.features.services.key_count import KeyCount, count_key
 from apps.features.services.leak_check import LeakCheck, check_leaks
 from apps.features.services.schemas import schema_of
 from mlopslib.dates import date_params, validate_ym
@@ -65,6 +66,8 @@ class CheckReport:
     parameters: dict[str, str] = field(default_factory=dict)
     #: rows that the engine expects; None where it does not guess
     estimate: int | None = None
+    #: True where the rows were counted, not guessed
+    is_counted: bool = False
     leaks: LeakCheck | None = None
 
     @property
@@ -93,8 +96,12 @@ def check_sql(
     features: Sequence[FeatureSpec] = (),
     timeless_tables: Mapping[str, str] | None = None,
     base_ym: str = SAMPLE_YM,
+    count_seconds: float = 0.0,
 ) -> CheckReport:
     """Everything that is wrong with a query, as far as it shows without reading a row.
+
+    On the embedded engine `count_seconds` above 0 lets it count the rows and the key of the month, for as
+    long as that; else the rows are the engine's estimate.
 
     Raises InvalidDate where `base_ym` is no month; whatever is wrong with the query is a finding.
     """
@@ -122,14 +129,18 @@ def check_sql(
     except GijunError as error:
         return replace(report, findings=[_columns_finding(error, rendered, tables, store, sql)])
     outputs, findings = _outputs(columns, entity_key, features)
-    findings += _key_note(tree, entity_key, outputs)
+    counted = None
+    if count_seconds and store.engine == "duckdb" and any(column.is_key for column in outputs):
+        counted = count_key(store, sql, entity_key, base_ym, seconds=count_seconds)
+    findings += _key_count(counted, entity_key) if counted else _key_note(tree, entity_key, outputs)
     leaks = check_leaks(sql, base_ym, store=store, timeless=timeless_tables or {})
     findings += _leaks(leaks, sql) + _twins(sql, name)
     return replace(
         report,
         findings=findings,
         columns=outputs,
-        estimate=_estimate(store, rendered),
+        estimate=counted.rows if counted else _estimate(store, rendered),
+        is_counted=counted is not None,
         leaks=leaks,
     )
 
@@ -228,6 +239,23 @@ def _outputs(
             Finding("error", _("The query gives nothing but its key: it needs one feature at least."))
         )
     return outputs, findings
+
+
+def _key_count(counted: KeyCount, entity_key: str) -> list[Finding]:
+    """What the rows of the month say of the key."""
+    if counted.is_unique:
+        return []
+    values = {
+        "key": entity_key,
+        "rows": f"{counted.rows:,}",
+        "entities": f"{counted.entities:,}",
+        "missing": f"{counted.rows - counted.present:,}",
+    }
+    if counted.present < counted.rows:
+        text = _("%(key)s is missing in %(missing)s of %(rows)s rows: leave them out.")
+    else:
+        text = _("%(key)s repeats: %(rows)s rows for %(entities)s entities. GROUP BY %(key)s.")
+    return [Finding("error", text % values, field="entity_key")]
 
 
 def _key_note(tree: exp.Expr, entity_key: str, columns: Sequence[OutputColumn]) -> list[Finding]:

@@ -21,6 +21,7 @@ from apps.features.services.definition import (
     understand,
 )
 from apps.features.services.draft import current_of, draft_of, read_draft, write_draft
+from apps.features.services.key_count import require_unique_key
 from apps.features.services.leak_check import LeakCheck, check_leaks
 from apps.features.services.schemas import Schema, schema_of
 from mlopslib.artifacts import sha256_of
@@ -74,7 +75,7 @@ def create_feature_set(
     given = features if features is not None else [spec for spec, _ in text.columns]
     declared = _declared(name) if timeless_tables is None else text.values["timeless_tables"]
     ready = _prepare(
-        sql, store, entity_key=entity_key, given=given, timeless=declared, acknowledge=acknowledge
+        sql, store, name=name, entity_key=entity_key, given=given, timeless=declared, acknowledge=acknowledge
     )
     draft = draft_of(name)
     if draft is not None and seen_at is None:
@@ -86,6 +87,7 @@ def create_feature_set(
 def publish(*, actor: Any, store: OfflineStore, feature_set: FeatureSet, acknowledge: str = "") -> FeatureSet:
     """Make a draft the current version of its name.
 
+    A query whose entity key repeats in the newest month is refused.
     A source that is read up to a day after the base date is refused. A source with a date column and
     no upper bound is refused too, unless it is declared timeless or `acknowledge` says why it does no
     harm; so is a column whose name says that it looks ahead. The reason goes into the trail.
@@ -99,6 +101,7 @@ def publish(*, actor: Any, store: OfflineStore, feature_set: FeatureSet, acknowl
     ready = _prepare(
         feature_set.sql,
         store,
+        name=feature_set.name,
         entity_key=feature_set.entity_key,
         given=[
             FeatureSpec(f.name, f.dtype, f.description)
@@ -130,6 +133,7 @@ def _prepare(
     sql: str,
     store: OfflineStore,
     *,
+    name: str,
     entity_key: str,
     given: Sequence[FeatureSpec],
     timeless: Mapping[str, str],
@@ -140,6 +144,7 @@ def _prepare(
     tables = tables_in(understood.rendered)
     leaks = check_leaks(sql, SAMPLE_YM, store=store, timeless=timeless)
     reason = _check_leaks(leaks, acknowledge)
+    require_unique_key(store, sql, entity_key, name=name)
     return _Ready(
         sql_sha256=sha256_of(sql.encode()),
         fingerprint=fingerprint(sql),

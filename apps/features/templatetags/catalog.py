@@ -13,6 +13,7 @@ from django.utils.formats import number_format
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from apps.features.models import Feature, FeatureSet
 from apps.features.search import words_of
@@ -21,7 +22,7 @@ register = template.Library()
 
 #: (tab, name of its address, whether the address takes the set's name in its path, label)
 _TABS: tuple[tuple[str, str, bool, Any], ...] = (
-    ("overview", "features:set", True, _("Overview")),
+    ("overview", "features:set", True, pgettext_lazy("feature set", "Overview")),
     ("months", "pipelines:months", False, _("Months")),
     ("eda", "features:eda", True, _("EDA")),
     ("proof", "features:proof", True, _("Leak proof")),
