@@ -37,6 +37,13 @@ class Node:
     href: str
     #: what the pointer shows: everything that is cut off or grouped
     title: str
+
+    @property
+    def detail(self) -> str:
+        """The title without the name that stands before it."""
+        rest = self.title.removeprefix(f"{self.label}: ")
+        return "" if rest == self.label else rest
+
     x: int = 0
     y: int = 0
 
