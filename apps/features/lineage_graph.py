@@ -38,14 +38,14 @@ class Node:
     #: what the pointer shows: everything that is cut off or grouped
     title: str
 
+    x: int = 0
+    y: int = 0
+
     @property
     def detail(self) -> str:
         """The title without the name that stands before it."""
         rest = self.title.removeprefix(f"{self.label}: ")
         return "" if rest == self.label else rest
-
-    x: int = 0
-    y: int = 0
 
     @property
     def shown(self) -> str:
