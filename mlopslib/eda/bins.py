@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlopslib.eda.describe import Step
-from mlopslib.eda.source import Source, batches, column, number
+from mlopslib.eda.source import Source, batches, bin_of, column, number
 
 Counts = NDArray[np.int64]
 
@@ -76,5 +76,5 @@ def _count_batch(source: Source, edges: Mapping[str, Sequence[float]]) -> dict[s
 
 
 def _chain(place: int, edges: Sequence[float]) -> str:
-    whens = " ".join(f"WHEN s.x{place} <= {number(edge)} THEN {rank}" for rank, edge in enumerate(edges))
-    return f"CASE WHEN s.x{place} IS NULL THEN -1 {whens} ELSE {len(edges)} END"
+    found = bin_of(f"s.x{place}", [number(edge) for edge in edges])
+    return f"CASE WHEN s.x{place} IS NULL THEN -1 ELSE {found} END"

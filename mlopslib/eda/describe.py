@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlopslib.definition import FeatureSpec
-from mlopslib.eda.source import Source, batches, column
+from mlopslib.eda.source import Source, batches, bin_of, column
 from mlopslib.metrics.association import RankSums
 
 REPORTED = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
@@ -165,43 +165,46 @@ def _orders(source: Source, group: Sequence[Numbers], shares: Sequence[float]) -
     if not wanted:
         return list(group)
     positions = [_positions(item.present, shares) for item in wanted]
-    width = max(len(item) for item in positions)
-    has_target = source.target_sql is not None
     parts = [
-        _order_select(source, number, item, positions[number], width, with_target=has_target)
-        for number, item in enumerate(wanted)
+        _order_select(source, number, item.name, positions[number]) for number, item in enumerate(wanted)
     ]
-    answers: dict[int, list[Any]] = {}
+    buckets: list[dict[int, list[Any]]] = [{} for _ in wanted]
     table = source.read(" UNION ALL ".join(parts))
-    for row in zip(*(values.to_pylist() for values in table.columns), strict=True):
-        answers[int(row[0])] = list(row[1:])
-    found = []
-    for item in group:
-        if not item.present:
-            found.append(item)
-            continue
-        number = wanted.index(item)
-        distinct, *values = answers[number]
-        at = dict(zip(positions[number], values[:width], strict=False))
-        ranks = _rank_sums(values[width:]) if has_target else None
-        found.append(
-            Numbers(
-                **{**vars(item), "distinct": int(distinct), "quantiles": _quantiles(item.present, at, shares)}
-                | {"ranks": ranks}
-            )
-        )
-    return found
+    for number, bucket, *figures in zip(*(values.to_pylist() for values in table.columns), strict=True):
+        buckets[int(number)][int(bucket)] = figures
+    ordered = {
+        item.name: _ordered(item, buckets[number], positions[number], shares)
+        for number, item in enumerate(wanted)
+    }
+    return [ordered.get(item.name, item) for item in group]
 
 
-def _order_select(
-    source: Source, number: int, item: Numbers, positions: list[int], width: int, *, with_target: bool
-) -> str:
-    name = column(item.name)
-    filled = positions + positions[-1:] * (width - len(positions))
-    outputs = [f"{number} AS f", "COUNT(*) AS d"]
-    outputs += [f"MIN(CASE WHEN c > {k} THEN v END) AS q{place}" for place, k in enumerate(filled)]
+def _ordered(
+    item: Numbers, buckets: dict[int, list[Any]], positions: Sequence[int], shares: Sequence[float]
+) -> Numbers:
+    """A bucket holds the values up to one position; the value at a position is the least of the next ones."""
+    at, least = {}, math.nan
+    for number in range(len(positions), 0, -1):
+        if number in buckets:
+            least = float(buckets[number][1])
+        at[positions[number - 1]] = least
+    distinct = sum(int(figures[0]) for figures in buckets.values())
+    # after the count and the least value come the rank sums, where there is a target
+    sums = [float(sum(part)) for part in zip(*(figures[2:] for figures in buckets.values()), strict=True)]
+    return replace(
+        item,
+        distinct=distinct,
+        quantiles=_quantiles(item.present, at, shares),
+        ranks=RankSums(*sums) if sums else None,
+    )
+
+
+def _order_select(source: Source, number: int, name: str, positions: Sequence[int]) -> str:
+    value = column(name)
+    outputs = ["COUNT(*) AS d", "MIN(v) AS v"]
     inner, counts = ["v", "SUM(n) OVER (ORDER BY v) AS c"], ["COUNT(*) AS n"]
-    if with_target:
+    kept = "v"
+    if source.target_sql is not None:
         inner += [
             "p",
             "k - p AS o",
@@ -214,8 +217,14 @@ def _order_select(
         ]
         outputs += ["SUM(p) AS s1", "SUM(o) AS s2", "SUM(p * a) AS s3", "SUM(p * a * a) AS s4"]
         outputs += ["SUM(o * b) AS s5", "SUM(o * b * b) AS s6"]
-    grouped = source.select([f"{name} AS v", *counts], where=f"{name} IS NOT NULL") + f" GROUP BY {name}"
-    return f"SELECT {', '.join(outputs)} FROM (SELECT {', '.join(inner)} FROM ({grouped}) g) w"  # noqa: S608
+        kept = "v, p, o, a, b"
+    grouped = source.select([f"{value} AS v", *counts], where=f"{value} IS NOT NULL") + f" GROUP BY {value}"
+    totals = f"SELECT {', '.join(inner)} FROM ({grouped}) g"  # noqa: S608
+    bucket = bin_of("c", [str(position) for position in positions])
+    return (
+        f"SELECT {number} AS f, q, {', '.join(outputs)} "  # noqa: S608
+        f"FROM (SELECT {bucket} AS q, {kept} FROM ({totals}) w) x GROUP BY q"
+    )
 
 
 def _positions(present: int, shares: Sequence[float]) -> list[int]:
@@ -240,11 +249,6 @@ def _quantiles(present: int, at: dict[int, float], shares: Sequence[float]) -> d
         # of -0.0 and 0.0, which are equal, each engine keeps another one
         found[share] = value + 0.0
     return found
-
-
-def _rank_sums(values: list[Any]) -> RankSums:
-    positives, others, a, a2, b, b2 = (float(value) for value in values)
-    return RankSums(positives, others, a, a2, b, b2)
 
 
 def _levels(

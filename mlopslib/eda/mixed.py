@@ -22,6 +22,8 @@ MOST_LEVELS = 30
 #: contingency tables in one statement
 _TABLES = {"duckdb": 500}
 _FEW_TABLES = 15
+#: bundles of categories that one scan sums by; Impala knows grouping sets from version 4 on only
+_BUNDLES = {"duckdb": 12}
 #: cells of the joint levels of several categories whose group sums one statement gives
 _JOINT_LEVELS = 4_096
 
@@ -65,17 +67,18 @@ def correlation_ratios(
     values = np.full((len(numbers), len(categories)), np.nan)
     both = np.zeros((len(numbers), len(categories)), dtype=np.int64)
     usable = [place for place, item in enumerate(numbers) if item.std]
-    for bundle in _bundles(categories):
-        for batch in batches(usable, source.features_at_once * 2):
-            chosen = [categories[place] for place in bundle]
-            sums = _group_sums(source, [numbers[place] for place in batch], chosen)
-            for row, place in enumerate(batch):
-                for position, at in enumerate(bundle):
-                    n, total, squares = sums.of(row, position)
-                    ratio = correlation_ratio(n, total, squares)
-                    values[place, at] = math.nan if ratio is None else ratio
-                    both[place, at] = int(n.sum())
-        on_step(len(bundle))
+    for bundles in batches(_bundles(categories), _BUNDLES.get(source.store.engine, 1)):
+        for batch in batches(usable, source.features_at_once * 4):
+            chosen = [[categories[place] for place in bundle] for bundle in bundles]
+            found = _group_sums(source, [numbers[place] for place in batch], chosen)
+            for bundle, sums in zip(bundles, found, strict=True):
+                for row, place in enumerate(batch):
+                    for position, at in enumerate(bundle):
+                        n, total, squares = sums.of(row, position)
+                        ratio = correlation_ratio(n, total, squares)
+                        values[place, at] = math.nan if ratio is None else ratio
+                        both[place, at] = int(n.sum())
+        on_step(sum(len(bundle) for bundle in bundles))
     return PairFigures(values, both)
 
 
@@ -151,29 +154,47 @@ class _GroupSums:
         """Rows and sums by level of one category, and the sum of squares; without the missing."""
         code = self.codes[:, category]
         present = code > 0
-        rows: Floats = np.bincount(code[present], weights=self.rows[present, place])
-        sums: Floats = np.bincount(code[present], weights=self.sums[present, place])
+        rows = np.asarray(np.bincount(code[present], weights=self.rows[present, place]), dtype=np.float64)
+        sums = np.asarray(np.bincount(code[present], weights=self.sums[present, place]), dtype=np.float64)
         return rows, sums, float(self.squares[present, place].sum())
 
 
-def _group_sums(source: Source, numbers: Sequence[Numbers], categories: Sequence[Levels]) -> _GroupSums:
-    joint = "0"
-    for category in categories:
-        joint = f"({joint}) * {_width(category)} + {_code(category)}"
-    inner, outputs = [f"{joint} AS u"], ["u"]
+def _group_sums(
+    source: Source, numbers: Sequence[Numbers], bundles: Sequence[Sequence[Levels]]
+) -> list[_GroupSums]:
+    """Sums by the joint level of each bundle, from one scan."""
+    keys = [f"u{place}" for place in range(len(bundles))]
+    inner = [f"{_joint_code(bundle)} AS {key}" for bundle, key in zip(bundles, keys, strict=True)]
+    outputs = list(keys)
     for place, item in enumerate(numbers):
         value = f"({column(item.name)} - {number(item.mean or 0.0)}) * {number(1 / (item.std or 1.0))}"
         inner.append(f"{value} AS z{place}")
         outputs += [f"COUNT(z{place})", f"SUM(z{place})", f"SUM(z{place} * z{place})"]
-    table = source.read(f"SELECT {', '.join(outputs)} FROM ({source.select(inner)}) s GROUP BY u")  # noqa: S608
-    figures = [
-        np.array([value or 0.0 for value in table.column(at).to_pylist()], dtype=np.float64)
-        for at in range(1, table.num_columns)
-    ]
-    rest = np.array(table.column(0).to_pylist(), dtype=np.int64)
-    codes = np.zeros((len(rest), len(categories)), dtype=np.int64)
-    for place in range(len(categories) - 1, -1, -1):
-        rest, codes[:, place] = np.divmod(rest, _width(categories[place]))
-    return _GroupSums(
-        codes, np.column_stack(figures[0::3]), np.column_stack(figures[1::3]), np.column_stack(figures[2::3])
-    )
+    groups = keys[0] if len(keys) == 1 else f"GROUPING SETS ({', '.join(f'({key})' for key in keys)})"
+    sql = f"SELECT {', '.join(outputs)} FROM ({source.select(inner)}) s GROUP BY {groups}"  # noqa: S608
+    table = source.read(sql)
+    figures = np.array(
+        [values.to_pylist() for values in table.columns[len(keys) :]], dtype=np.float64
+    ).reshape(-1, 3, table.num_rows)
+    found = []
+    for place, bundle in enumerate(bundles):
+        code = np.array(table.column(place).to_pylist(), dtype=np.float64)
+        # the key of another set is NULL in the rows of this one
+        own = ~np.isnan(code)
+        rows, sums, squares = (np.nan_to_num(figures[:, part, own]).T for part in range(3))
+        found.append(_GroupSums(_split_code(code[own].astype(np.int64), bundle), rows, sums, squares))
+    return found
+
+
+def _joint_code(bundle: Sequence[Levels]) -> str:
+    joint = ""
+    for item in bundle:
+        joint = f"({joint}) * {_width(item)} + {_code(item)}" if joint else _code(item)
+    return joint
+
+
+def _split_code(joint: NDArray[np.int64], bundle: Sequence[Levels]) -> NDArray[np.int64]:
+    codes = np.zeros((len(joint), len(bundle)), dtype=np.int64)
+    for place in range(len(bundle) - 1, -1, -1):
+        joint, codes[:, place] = np.divmod(joint, _width(bundle[place]))
+    return codes

@@ -107,6 +107,20 @@ def text(value: str) -> str:
     return f"'{escaped}'"
 
 
+def bin_of(expression: str, bounds: Sequence[str], first: int = 0) -> str:
+    """The number of the bin ``(bounds[i-1], bounds[i]]`` that a value is in, found by halving.
+
+    >>> bin_of("x", ["1", "5"])
+    'CASE WHEN x <= 1 THEN 0 ELSE CASE WHEN x <= 5 THEN 1 ELSE 2 END END'
+    """
+    if not bounds:
+        return str(first)
+    middle = (len(bounds) - 1) // 2
+    low = bin_of(expression, bounds[:middle], first)
+    high = bin_of(expression, bounds[middle + 1 :], first + middle + 1)
+    return f"CASE WHEN {expression} <= {bounds[middle]} THEN {low} ELSE {high} END"
+
+
 def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
