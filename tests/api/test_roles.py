@@ -38,6 +38,8 @@ DS, REVIEWER, OPERATOR, ADMIN = Role.DATA_SCIENTIST, Role.REVIEWER, Role.OPERATO
 #: who may do what, written down a second time on purpose: a change of the table must be meant
 EXPECTED: dict[str, set[Role]] = {
     "view": set(Role),
+    "tables.import": {DS, OPERATOR},
+    "engine.test": {DS, OPERATOR},
     "features.create": {DS},
     "features.materialise": {DS, OPERATOR},
     "models.define": {DS},

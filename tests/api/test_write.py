@@ -323,7 +323,10 @@ def test_a_rollback_that_cannot_be(
 
 # everything else is closed ----------------------------------------------------------------------
 
-WRITABLE = {"runs", "feature-sets"}
+#: what a POST makes; whatever it sends beside the fields of the resource is refused
+WRITABLE = {"runs", "feature-sets", "schedules"}
+#: rows that are changed and taken away through their services, which know who may and what must stay
+SERVED = {"feature-sets": {"patch", "delete"}, "schedules": {"patch", "delete"}}
 
 
 @pytest.mark.parametrize("name", [*LISTS, "audit"])
@@ -337,7 +340,10 @@ def test_rows_cannot_be_written_straight(api_as: As, name: str, signing_keys: Pa
     paths = [f"/api/{name}/", *(f"/api/{name}/{row['id']}/" for row in first[:1])]
     for path in paths:
         for method in ("post", "put", "patch", "delete"):
-            if method == "post" and path == f"/api/{name}/" and name in WRITABLE:
+            is_row = path != f"/api/{name}/"
+            if method == "post" and not is_row and name in WRITABLE:
+                continue
+            if is_row and method in SERVED.get(name, ()):
                 continue
             answer = getattr(api, method)(path, {"stage": "CHAMPION", "status": "APPROVED", "state": "LIVE"})
             assert problem_of(answer)[:2] == (405, "method-not-allowed"), (method, path)

@@ -203,8 +203,9 @@ def test_two_consumers_killed_in_the_middle_leave_exactly_the_right_state(stream
             process.send_signal(signal.SIGKILL)
             process.wait()
     counts = drain(stream, online)
-    # the dead had committed some batches, and not all
-    assert 0 < counts.read < len(bodies)
+    # at least once: the dead had written some batches, and may have committed none of them
+    assert 0 < counts.read <= len(bodies)
+    assert counts.known > 0 or counts.read < len(bodies)
     assert nothing_pending(stream)
     assert state(online, final) == final
 
