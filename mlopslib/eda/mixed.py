@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,11 @@ Floats = NDArray[np.float64]
 
 #: levels of a category that stand alone in a contingency table; all others are one level, the rest
 MOST_LEVELS = 30
-#: contingency tables in one statement
-_TABLES = {"duckdb": 500}
-_FEW_TABLES = 15
+#: characters that the names of the levels of one category may take in a statement
+_MOST_CHARACTERS = 1_200
+#: categories whose tables with each other one statement counts
+_TOGETHER = {"duckdb": 30}
+_FEW_TOGETHER = 6
 #: bundles of categories that one scan sums by; Impala knows grouping sets from version 4 on only
 _BUNDLES = {"duckdb": 12}
 #: cells of the joint levels of several categories whose group sums one statement gives
@@ -29,7 +31,7 @@ _JOINT_LEVELS = 4_096
 
 
 def is_capped(item: Levels) -> bool:
-    return item.distinct > MOST_LEVELS
+    return item.distinct > len(_kept(item))
 
 
 def cramers(
@@ -41,14 +43,14 @@ def cramers(
     for place, item in enumerate(categories):
         both[place, place] = item.present
         values[place, place] = 1.0 if item.distinct > 1 else math.nan
-    pairs = [(a, b) for a in range(width) for b in range(a + 1, width)]
-    for batch in batches(pairs, _TABLES.get(source.store.engine, _FEW_TABLES)):
-        tables = _tables(source, categories, batch)
-        for (a, b), table in zip(batch, tables, strict=True):
+    half = _TOGETHER.get(source.store.engine, _FEW_TOGETHER) // 2
+    for pairs in _pairs_of_blocks(width, half):
+        tables = _tables(source, categories, pairs)
+        for (a, b), table in zip(pairs, tables, strict=True):
             v = cramers_v(table)
             values[a, b] = values[b, a] = math.nan if v is None else v
             both[a, b] = both[b, a] = int(table.sum())
-        on_step(len(batch))
+        on_step(len(pairs))
     return PairFigures(values, both)
 
 
@@ -80,6 +82,19 @@ def correlation_ratios(
                         both[place, at] = int(n.sum())
         on_step(sum(len(bundle) for bundle in bundles))
     return PairFigures(values, both)
+
+
+def _pairs_of_blocks(width: int, size: int) -> Iterator[list[tuple[int, int]]]:
+    """Every pair of columns once, in lists that need no more than two blocks of columns each."""
+    blocks = list(batches(range(width), size))
+    done: set[tuple[int, int]] = set()
+    for first, left in enumerate(blocks):
+        for right in blocks[first + 1 :] or ([[]] if first == 0 else []):
+            places = [*left, *right]
+            pairs = [(a, b) for at, a in enumerate(places) for b in places[at + 1 :] if (a, b) not in done]
+            done.update(pairs)
+            if pairs:
+                yield pairs
 
 
 def dense_table(cells: Sequence[tuple[Any, Any, int]]) -> NDArray[np.int64]:
@@ -115,23 +130,36 @@ def _tables(
 
 def _width(item: Levels) -> int:
     """How many codes a category has: missing, each kept level, the rest."""
-    return min(item.distinct, MOST_LEVELS) + 2
+    return len(_kept(item)) + 2
+
+
+def _kept(item: Levels) -> list[str]:
+    """The most frequent levels, fewer where their names are long: a statement has to hold them."""
+    kept: list[str] = []
+    room = _MOST_CHARACTERS
+    for level in item.levels[:MOST_LEVELS]:
+        room -= len(text(level.value))
+        if room < 0:
+            break
+        kept.append(level.value)
+    return kept
 
 
 def _code(item: Levels) -> str:
-    name = column(item.name)
-    kept = item.levels[:MOST_LEVELS]
-    whens = "".join(f" WHEN {name} = {text(level.value)} THEN {at}" for at, level in enumerate(kept, 1))
-    return f"CASE WHEN {name} IS NULL THEN 0{whens} ELSE {len(kept) + 1} END"
+    name, kept = column(item.name), _kept(item)
+    if not kept:
+        return f"CASE WHEN {name} IS NULL THEN 0 ELSE 1 END"
+    whens = " ".join(f"WHEN {text(level)} THEN {at}" for at, level in enumerate(kept, 1))
+    return f"CASE WHEN {name} IS NULL THEN 0 ELSE CASE {name} {whens} ELSE {len(kept) + 1} END END"
 
 
 def _bundles(categories: Sequence[Levels]) -> list[list[int]]:
-    """Categories whose joint levels are few enough, those with few levels first."""
+    """Categories, at most three together, whose joint levels are few enough; few levels first."""
     found: list[list[int]] = []
     size = 0
     for place in sorted(range(len(categories)), key=lambda at: _width(categories[at])):
         width = _width(categories[place])
-        if found and size * width <= _JOINT_LEVELS:
+        if found and len(found[-1]) < 3 and size * width <= _JOINT_LEVELS:
             found[-1].append(place)
             size *= width
         else:

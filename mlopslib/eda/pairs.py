@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mlopslib.eda.describe import Numbers, Step, count_rows
 from mlopslib.eda.source import Source, batches, column, number
+from mlopslib.sql.guard import MAX_CHARACTERS
 
 Floats = NDArray[np.float64]
 
@@ -24,6 +25,8 @@ SPEARMAN_ROWS = 50_000
 #: columns whose ranks one statement makes; those of a group stand in one WITH query
 _RANKED, _GROUP = {"duckdb": 100}, 20
 _FEW_RANKED = 12
+#: of a statement that is put together here, with some room
+_CHARACTERS = MAX_CHARACTERS - 1_000
 #: a variance of scaled values below this share of their squares is rounding: the column is constant there
 _CONSTANT = 1e-12
 _BASE = 36
@@ -34,6 +37,10 @@ _MASKS = 8
 Relation = Callable[[Sequence[int], Sequence[int]], str]
 #: sum and sum of squares of a column over the rows that hold another one
 _Under = dict[tuple[int, int], tuple[float, float]]
+#: the names of the factors
+Product = tuple[str, ...]
+#: sums of the products asked for, and the sums over the rows that hold another column
+_Measured = tuple[list[float], _Under]
 
 
 @dataclass(frozen=True)
@@ -55,10 +62,10 @@ def pearson(source: Source, columns: Sequence[Numbers], *, on_step: Step = lambd
         outputs += [f"{_mask(column(columns[place].name))} AS {_name('m', place)}" for place in m]
         return f"({source.select(outputs)}) s"
 
-    def under(z: Sequence[int], m: Sequence[int]) -> _Under:
-        return _grouped(source, relation, z, m)
+    def measure(products: Sequence[Product], z: Sequence[int], masks: Sequence[int]) -> _Measured:
+        return _sums(source, relation, products, on_step), _grouped(source, relation, z, masks)
 
-    return _figures(source, relation, usable, is_whole, len(columns), rows, on_step, under=under)
+    return _figures(source, relation, measure, usable, is_whole, len(columns), rows)
 
 
 def spearman(
@@ -80,6 +87,17 @@ def spearman(
         masks = [f"{_mask(column(columns[place].name))} AS {_name('m', place)}" for place in m]
         return f"({source.select(masks)}) s"
 
+    def measure(products: Sequence[Product], z: Sequence[int], masks: Sequence[int]) -> _Measured:
+        if source.store.engine == "duckdb":
+            return _at_once(source, _rank_queries(source, columns, z, masks), products, z, masks)
+        # other engines would make the ranks again for each part of a larger statement
+        held = [(_name("z", a), _name("m", m)) for m in masks for a in z]
+        squares = [(_name("z", a), _name("z", a), _name("m", m)) for m in masks for a in z]
+        found = _sums(source, relation, [*products, *held, *squares])
+        rest = found[len(products) :]
+        pairs = zip(rest, rest[len(held) :], strict=False)
+        return found, dict(zip([(a, m) for m in masks for a in z], pairs, strict=True))
+
     values = np.full((len(columns), len(columns)), np.nan)
     both = np.zeros((len(columns), len(columns)), dtype=np.int64)
     # two blocks at a time: every pair of columns meets in one of the statements
@@ -87,7 +105,7 @@ def spearman(
     for first, left in enumerate(blocks):
         for right in blocks[first + 1 :] or ([[]] if first == 0 else []):
             places = [*left, *right]
-            found = _figures(source, relation, places, is_whole, len(columns), rows)
+            found = _figures(source, relation, measure, places, is_whole, len(columns), rows)
             grid = np.ix_(places, places)
             values[grid], both[grid] = found.values[grid], found.rows[grid]
         on_step(len(left))
@@ -97,13 +115,11 @@ def spearman(
 def _figures(
     source: Source,
     relation: Relation,
+    measure: Callable[[Sequence[Product], Sequence[int], Sequence[int]], _Measured],
     usable: Sequence[int],
     is_whole: Sequence[bool],
     width: int,
     rows: int,
-    on_step: Step = lambda done: None,
-    *,
-    under: Callable[[Sequence[int], Sequence[int]], _Under] | None = None,
 ) -> PairFigures:
     values, both = np.full((width, width), np.nan), np.zeros((width, width), dtype=np.int64)
     if not usable:
@@ -118,18 +134,9 @@ def _figures(
         mask[b] = next(same, b)
     masks = list(dict.fromkeys(mask.values()))
     products = [(_name("z", a), _name("z", b)) for a, b in _upper(usable)]
-    # the sums of a column over the rows that hold another one
-    wanted = [(a, m) for m in masks for a in usable if mask.get(a) != m]
     alone = [(_name("z", a),) for a in usable]
-    if under is not None:
-        found = _sums(source, relation, [*alone, *products], on_step)
-        partial = under(usable, masks)
-    else:
-        sums = [(_name("z", a), _name("m", m)) for a, m in wanted]
-        squares = [(_name("z", a), _name("z", a), _name("m", m)) for a, m in wanted]
-        found = _sums(source, relation, [*alone, *products, *sums, *squares], on_step)
-        rest = found[len(alone) + len(products) :]
-        partial = dict(zip(wanted, zip(rest, rest[len(wanted) :], strict=False), strict=True))
+    # `partial`: what a column sums to over the rows that hold another one
+    found, partial = measure([*alone, *products], usable, masks)
     own = dict(zip(usable, found, strict=False))
     product = dict(zip(_upper(usable), found[len(alone) :], strict=False))
     for a, b in _upper(usable):
@@ -174,7 +181,7 @@ def _upper(places: Sequence[int]) -> list[tuple[int, int]]:
 def _sums(
     source: Source,
     relation: Relation,
-    products: Sequence[tuple[str, ...]],
+    products: Sequence[Product],
     on_step: Step = lambda done: None,
 ) -> list[float]:
     """The sums of these products, in as few statements as the engine takes well."""
@@ -197,19 +204,77 @@ def _grouped(source: Source, relation: Relation, z: Sequence[int], masks: Sequen
     """
     found: _Under = {}
     for batch in batches(masks, _MASKS):
-        pattern = " + ".join(f"{1 << bit} * {_name('m', m)}" for bit, m in enumerate(batch))
         for part in batches(z, source.features_at_once * 4):
-            outputs = ",".join(f"SUM({_name('z', a)}),SUM({_name('z', a)}*{_name('z', a)})" for a in part)
+            outputs = ",".join(_squares(part))
+            pattern = _pattern(batch)
             sql = f"SELECT {pattern} AS u,{outputs} FROM {relation(part, batch)} GROUP BY {pattern}"  # noqa: S608
-            table = source.read(sql)
-            columns = [np.array(values.to_pylist(), dtype=np.float64) for values in table.columns]
-            held = np.nan_to_num(columns[0]).astype(np.int64)
-            for bit, m in enumerate(batch):
-                rows = (held >> bit) & 1 == 1
-                for place, a in enumerate(part):
-                    sums, squares = columns[1 + 2 * place], columns[2 + 2 * place]
-                    found[a, m] = float(sums[rows].sum()), float(squares[rows].sum())
+            columns = [np.array(values.to_pylist(), dtype=np.float64) for values in source.read(sql).columns]
+            found |= _by_mask(columns[0], np.array(columns[1:]), part, batch)
     return found
+
+
+def _at_once(
+    source: Source, queries: str, products: Sequence[Product], z: Sequence[int], masks: Sequence[int]
+) -> _Measured:
+    """The same as `_sums` and `_grouped`, with ranks that are made once for as much as one text can hold.
+
+    Every SELECT gives its number, a pattern of columns that are held, and as many sums as fit in a row.
+    """
+    width = 2 * len(z)
+    texts = [f"SUM({'*'.join(product)})" for product in products]
+    groups = list(batches(masks, _MASKS))
+    parts = [("0", batch, "") for batch in batches(texts, width)]
+    plain = len(parts)
+    parts += [(_pattern(batch), _squares(z), f" GROUP BY {_pattern(batch)}") for batch in groups]
+    selects = [
+        f"SELECT {place} AS k,{pattern} AS u,"  # noqa: S608
+        f"{','.join([*sums, *['0'] * (width - len(sums))])} FROM ranks{end}"
+        for place, (pattern, sums, end) in enumerate(parts)
+    ]
+    rows: dict[int, list[list[float]]] = {}
+    for statement in _packed(selects, _CHARACTERS - len(queries)):
+        table = source.read(f"WITH {queries} {' UNION ALL '.join(statement)}")
+        for place, *figures in zip(*(values.to_pylist() for values in table.columns), strict=True):
+            rows.setdefault(int(place), []).append([float(value or 0) for value in figures])
+    found = [value for place in range(plain) for value in rows[place][0][1:]]
+    under: _Under = {}
+    for place, batch in enumerate(groups, plain):
+        summed = np.array(rows.get(place, []), dtype=np.float64).reshape(-1, width + 1)
+        under |= _by_mask(summed[:, 0], summed[:, 1:].T, z, batch)
+    return found[: len(products)], under
+
+
+def _packed(texts: Sequence[str], room: int) -> list[list[str]]:
+    """Texts together in the room of one statement."""
+    found: list[list[str]] = []
+    left = 0
+    for text in texts:
+        needed = len(text) + len(" UNION ALL ")
+        if not found or needed > left:
+            found.append([])
+            left = room
+        found[-1].append(text)
+        left -= needed
+    return found
+
+
+def _by_mask(patterns: Floats, figures: Floats, z: Sequence[int], masks: Sequence[int]) -> _Under:
+    found: _Under = {}
+    held = patterns.astype(np.int64)
+    for bit, m in enumerate(masks):
+        totals = np.nan_to_num(figures[:, (held >> bit) & 1 == 1]).sum(axis=1)
+        for place, a in enumerate(z):
+            found[a, m] = float(totals[2 * place]), float(totals[2 * place + 1])
+    return found
+
+
+def _pattern(masks: Sequence[int]) -> str:
+    return "+".join(f"{1 << bit}*{_name('m', m)}" for bit, m in enumerate(masks))
+
+
+def _squares(z: Sequence[int]) -> list[str]:
+    names = [_name("z", a) for a in z]
+    return [text for name in names for text in (f"SUM({name})", f"SUM({name}*{name})")]
 
 
 def _name(kind: str, place: int) -> str:
@@ -229,15 +294,19 @@ def _mask(expression: str) -> str:
 
 
 def _ranked(source: Source, columns: Sequence[Numbers], z: Sequence[int], m: Sequence[int]) -> str:
+    names = [_name("z", place) for place in z] + [_name("m", place) for place in m]
+    return f"(WITH {_rank_queries(source, columns, z, m)} SELECT {', '.join(names)} FROM ranks) s"  # noqa: S608
+
+
+def _rank_queries(source: Source, columns: Sequence[Numbers], z: Sequence[int], m: Sequence[int]) -> str:
     """Centred ranks: counts of each value, their running total, and a join back by the value.
 
     Twice the rank less its mean is twice the rows up to the value, less those at it, less all.
     """
     places = sorted({*z, *m})
     names = [f"{column(columns[place].name)} AS x{place}" for place in places]
-    base = source.select([f"{column(source.key)} AS e", *names])
+    queries = [f"base AS ({source.select([f'{column(source.key)} AS e', *names])})"]
     groups = list(batches(places, _GROUP))
-    queries = []
     for position, group in enumerate(groups):
         outputs = ["b.e AS e"]
         outputs += [f"COALESCE(j{place}.r, {number(0.0)}) AS {_name('z', place)}" for place in group]
@@ -248,7 +317,8 @@ def _ranked(source: Source, columns: Sequence[Numbers], z: Sequence[int], m: Seq
         queries.append(f"g{position} AS (SELECT {', '.join(outputs)} FROM base b {joins})")  # noqa: S608
     together = "g0 " + " ".join(f"JOIN g{later} ON g{later}.e = g0.e" for later in range(1, len(groups)))
     outputs = [_name("z", place) for place in z] + [_name("m", place) for place in m]
-    return f"(WITH base AS ({base}), {', '.join(queries)} SELECT {', '.join(outputs)} FROM {together}) s"  # noqa: S608
+    queries.append(f"ranks AS (SELECT {', '.join(outputs)} FROM {together})")  # noqa: S608
+    return ", ".join(queries)
 
 
 def _ranks(place: int) -> str:

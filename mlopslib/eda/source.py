@@ -98,7 +98,9 @@ def number(value: float) -> str:
     """A DOUBLE literal of exactly this value: without an exponent engines read a decimal."""
     if not math.isfinite(value):
         raise InvalidInput(f"{value} cannot be written into a query", field="edges")
-    return f"{value:.16e}" if value >= 0 else f"({value:.16e})"
+    digits = repr(float(value))
+    digits = digits if "e" in digits else f"{digits}e0"
+    return digits if value >= 0 else f"({digits})"
 
 
 def text(value: str) -> str:

@@ -212,6 +212,26 @@ def test_the_correlation_ratio_is_the_root_of_the_share_between_groups(looked: L
             assert found.ratio[row][place] == pytest.approx(math.sqrt(between / total), abs=1e-6)
 
 
+def test_levels_with_long_names_are_counted_as_the_rest(store: EmbeddedStore) -> None:
+    r = np.random.default_rng(8)
+    words = np.array([letter * 500 for letter in "abcdef"])
+    frame = pd.DataFrame(
+        {
+            "cust_id": [f"C{number}" for number in range(120)],
+            "number": r.normal(size=120),
+            "long": words[r.integers(0, 6, 120)],
+            "short": np.array(["x", "y"])[r.integers(0, 2, 120)],
+        }
+    )
+    keep(store, frame)
+    report = look(store, frame)
+    assert report.categories.capped == ("long",)
+    order = frame["long"].value_counts().reset_index().sort_values(["count", "long"], ascending=[False, True])
+    capped = frame["long"].where(frame["long"].isin(order["long"].head(2)), "rest")
+    v = report.categories.cramers_v[0][1]
+    assert v == pytest.approx(cramers_v(pd.crosstab(capped, frame["short"])))
+
+
 def test_the_strongest_pairs_come_first_with_the_rows_that_hold_both(looked: Looked) -> None:
     frame, pairs = looked.frame, looked.report.pairs
     assert [abs(pair.value) for pair in pairs] == sorted((abs(pair.value) for pair in pairs), reverse=True)
@@ -360,5 +380,8 @@ def test_more_columns_than_one_statement_takes_meet_all_the_same(
     monkeypatch.setattr("mlopslib.eda.source._SUMS", {"duckdb": 12})
     monkeypatch.setattr("mlopslib.eda.pairs._RANKED", {"duckdb": 4})
     monkeypatch.setattr("mlopslib.eda.pairs._GROUP", 2)
-    monkeypatch.setattr("mlopslib.eda.mixed._TABLES", {"duckdb": 2})
+    monkeypatch.setattr("mlopslib.eda.mixed._TOGETHER", {"duckdb": 2})
+    monkeypatch.setattr("mlopslib.eda.mixed._BUNDLES", {"duckdb": 1})
+    monkeypatch.setattr("mlopslib.eda.mixed._JOINT_LEVELS", 1)
+    monkeypatch.setattr("mlopslib.eda.pairs._CHARACTERS", 2_500)
     assert look(store, frame).to_dict() == wanted.to_dict()
