@@ -19,6 +19,9 @@ FENCE = 1.5
 #: levels that a report names
 TOP = 50
 
+#: a running total over the distinct values v
+TO_HERE = "OVER (ORDER BY v ROWS UNBOUNDED PRECEDING)"
+
 #: called after each statement with the number of columns that are done by it
 Step = Callable[[int], None]
 
@@ -200,16 +203,32 @@ def _ordered(
 
 
 def _order_select(source: Source, number: int, name: str, positions: Sequence[int]) -> str:
+    """Distinct values, least value and rank sums of each bucket of one column."""
     value = column(name)
+    bucket = bin_of("c", [str(position) for position in positions])
+    if source.target_sql is None and source.store.engine == "duckdb":
+        # it sorts a column faster than it counts the distinct values of one
+        rows = source.select(
+            [
+                f"{value} AS v",
+                f"ROW_NUMBER() OVER (ORDER BY {value}) AS c",
+                f"CASE WHEN LAG({value}) OVER (ORDER BY {value}) = {value} THEN 0 ELSE 1 END AS d",
+            ],
+            where=f"{value} IS NOT NULL",
+        )
+        return (
+            f"SELECT {number} AS f, q, SUM(d) AS d, MIN(v) AS v "  # noqa: S608
+            f"FROM (SELECT {bucket} AS q, v, d FROM ({rows}) w) x GROUP BY q"
+        )
     outputs = ["COUNT(*) AS d", "MIN(v) AS v"]
-    inner, counts = ["v", "SUM(n) OVER (ORDER BY v) AS c"], ["COUNT(*) AS n"]
+    inner, counts = ["v", f"SUM(n) {TO_HERE} AS c"], ["COUNT(*) AS n"]
     kept = "v"
     if source.target_sql is not None:
         inner += [
             "p",
             "k - p AS o",
-            "2 * SUM(k - p) OVER (ORDER BY v) - (k - p) AS a",
-            "2 * SUM(p) OVER (ORDER BY v) - p AS b",
+            f"2 * SUM(k - p) {TO_HERE} - (k - p) AS a",
+            f"2 * SUM(p) {TO_HERE} - p AS b",
         ]
         counts += [
             "CAST(COUNT(y.target) AS DOUBLE) AS k",
@@ -220,7 +239,6 @@ def _order_select(source: Source, number: int, name: str, positions: Sequence[in
         kept = "v, p, o, a, b"
     grouped = source.select([f"{value} AS v", *counts], where=f"{value} IS NOT NULL") + f" GROUP BY {value}"
     totals = f"SELECT {', '.join(inner)} FROM ({grouped}) g"  # noqa: S608
-    bucket = bin_of("c", [str(position) for position in positions])
     return (
         f"SELECT {number} AS f, q, {', '.join(outputs)} "  # noqa: S608
         f"FROM (SELECT {bucket} AS q, {kept} FROM ({totals}) w) x GROUP BY q"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlopslib.eda.describe import Numbers, Step, count_rows
+from mlopslib.eda.describe import TO_HERE, Numbers, Step, count_rows
 from mlopslib.eda.source import Source, batches, column, number
 from mlopslib.sql.guard import MAX_CHARACTERS
 
@@ -323,5 +323,5 @@ def _rank_queries(source: Source, columns: Sequence[Numbers], z: Sequence[int], 
 
 def _ranks(place: int) -> str:
     counts = f"SELECT x{place} AS v, COUNT(*) AS n FROM base WHERE x{place} IS NOT NULL GROUP BY x{place}"  # noqa: S608
-    rank = "CAST(2 * SUM(n) OVER (ORDER BY v) - n - SUM(n) OVER () AS DOUBLE)"
+    rank = f"CAST(2 * SUM(n) {TO_HERE} - n - SUM(n) OVER () AS DOUBLE)"
     return f"SELECT v, {rank} AS r FROM ({counts}) c"  # noqa: S608
